@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * liblumper: one KVM virtual machine in this process.
+ *
+ * A `struct vm` is created empty, gets its contents either from a kernel (vm_boot_linux) or from a
+ * snapshot (libsnapshot, through vm_state_set and guest memory), and is then run until something
+ * happens that its owner has to decide about. Between two calls of vm_run no vCPU executes.
+ *
+ * Not thread-safe, except vm_kick: one thread owns a VM. Functions return 0 or -errno with `err`
+ * filled, unless said otherwise. Nothing here prints, exits or reads the environment.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "err.h"
+#include "vm_state.h"
+
+struct vm;
+
+#define GUEST_PAGE_BYTES 4096ull
+#define GUEST_MEMORY_MIN_BYTES (32ull << 20)
+#define GUEST_MEMORY_MAX_BYTES (8ull << 30)
+
+/* Guest-physical layout: RAM from 0, a hole below 4 GiB for devices, the rest of RAM above it. */
+#define GUEST_HOLE_START 0xc0000000ull
+#define GUEST_HOLE_END 0x100000000ull
+
+struct vm_config {
+	uint64_t memory_bytes; /* multiple of 2 MiB; 0: 128 MiB */
+	unsigned int vcpus;    /* 0: 1 */
+	enum cpu_template cpu_template;
+
+	/* Receives what the guest prints on its serial port. Called on a vCPU's thread; NULL drops. */
+	void (*console_write)(void *context, const uint8_t *data, size_t bytes);
+	void *console_context; /* borrowed until vm_free */
+};
+
+/* Opens /dev/kvm, checks every capability that lumper needs, creates VM, irqchip, PIT, memslots over
+ * a reserved (empty, private, anonymous) address range, devices and vCPUs. Takes milliseconds. */
+int vm_new(struct vm **ret_vm, const struct vm_config *config, struct err *err);
+struct vm *vm_free(struct vm *vm);
+
+/* --- memory ------------------------------------------------------------------------------- */
+
+/* Host address of `bytes` bytes of guest RAM at `gpa`, or NULL when any of them is not RAM (or when
+ * the range spans the hole). The only way to guest memory. */
+void *vm_memory_at(const struct vm *vm, uint64_t gpa, uint64_t bytes);
+
+/* The whole guest RAM as one host range; file offset of a memory layer == offset in it. */
+void *vm_memory_base(const struct vm *vm);
+uint64_t vm_memory_bytes(const struct vm *vm);
+
+/* Translates between guest-physical address and offset in that range; false when not RAM. */
+bool guest_gpa_to_offset(uint64_t memory_bytes, uint64_t gpa, uint64_t *ret_offset);
+uint64_t guest_offset_to_gpa(uint64_t offset);
+
+/* --- contents ----------------------------------------------------------------------------- */
+
+struct boot_config {
+	const char *kernel;  /* path of a bzImage or an ELF vmlinux */
+	const char *initrd;  /* path, or NULL */
+	const char *cmdline; /* NULL: "" */
+};
+
+/* Loads kernel, initrd, command line, boot parameters and ACPI tables, and sets vCPU 0 up for the
+ * 64-bit boot protocol (Documentation/arch/x86/boot.rst). */
+int vm_boot_linux(struct vm *vm, const struct boot_config *config, struct err *err);
+
+/* What the timers of a VM do while its state is loaded. */
+enum vm_timers {
+	VM_TIMERS_STOPPED, /* no host timer runs for this VM until vm_timers_start */
+	VM_TIMERS_RUNNING, /* the clock has caught up, the timers run, none is already due */
+	VM_TIMERS_LATE,	   /* the same, but none fires within VM_TIMER_LATE_NS: for recording */
+};
+
+/* Copies the state of all vCPUs, the VM and its devices out or in. The VM must not be running. `get`
+ * completes a pending exit first. `set` refuses a state of another shape or for another CPU and has
+ * then changed nothing; after another failure the VM is unusable. */
+int vm_state_get(struct vm *vm, struct vm_state *ret_state, struct err *err);
+int vm_state_set(struct vm *vm, const struct vm_state *state, enum vm_timers timers,
+		 struct err *err);
+
+/* Makes an empty VM execute one instruction on each vCPU, so that KVM has allocated what it allocates
+ * at first use. The VM is then as empty as before to vm_state_set, but not to vm_boot_linux. */
+int vm_rehearse(struct vm *vm, struct err *err);
+
+/* Stops the LAPIC timers of a VM that is going to wait for long, and lets them go on: no timer fires
+ * in between, and the first one after the start lies VM_TIMER_MARGIN_NS ahead at least. */
+#define VM_TIMER_MARGIN_NS 20000000ull
+#define VM_TIMER_LATE_NS 4000000000ull
+int vm_timers_stop(struct vm *vm, struct err *err);
+int vm_timers_start(struct vm *vm, struct err *err);
+
+/* Names the CPU features that `state` needs and this host lacks into err (-ENOTSUP), or 0. */
+int vm_check_cpu(const struct vm *vm, const struct vm_state *state, struct err *err);
+
+/* --- running ------------------------------------------------------------------------------ */
+
+enum vm_event_kind {
+	VM_EVENT_DOORBELL = 1, /* the guest rang: `doorbell` */
+	VM_EVENT_KICKED,       /* vm_kick */
+	VM_EVENT_POWEROFF,     /* ACPI S5 */
+	VM_EVENT_RESET,	       /* the guest asked for a reset */
+	VM_EVENT_CRASH,	       /* the guest kernel panicked */
+	VM_EVENT_TRIPLE_FAULT,
+	VM_EVENT_UNHANDLED, /* an exit that nobody handles: `report` */
+};
+
+enum { VM_REPORT_BYTES = 2048 };
+
+struct vm_event {
+	enum vm_event_kind kind;
+	unsigned int vcpu;
+	uint32_t doorbell; /* raw register value, enum doorbell_value in the low 16 bits */
+	char report[VM_REPORT_BYTES]; /* registers, instruction bytes, reason; empty otherwise */
+};
+
+/* Runs all vCPUs until one of them causes an event, then stops them all. Blocking. DOORBELL_MAILBOX
+ * is handled inside. */
+int vm_run(struct vm *vm, struct vm_event *ret_event, struct err *err);
+
+/* Makes a running (or the next) vm_run return VM_EVENT_KICKED. Callable from any thread and from a
+ * signal handler. */
+void vm_kick(struct vm *vm);
+
+/* Guest-physical address of the registered mailbox, 0 when none is. */
+uint64_t vm_mailbox_gpa(const struct vm *vm);
+
+/* Feeds console input to the serial port; returns how many bytes it took. Callable from another
+ * thread than the owner's. */
+size_t vm_console_input(struct vm *vm, const uint8_t *data, size_t bytes);
+
+/* Counters for reports, never on a hot path. */
+struct vm_counters {
+	uint64_t exits;	 /* KVM_RUN returns */
+	uint64_t faults; /* second-stage page faults that KVM took, 0 when the host does not count */
+};
+void vm_counters_get(const struct vm *vm, struct vm_counters *ret_counters);
+
+/* The descriptors of this VM for a syscall filter: allowed ioctl requests, NUL-terminated table. */
+extern const unsigned long vm_run_ioctls[];
+
+/* Text for an event, for messages. */
+const char *vm_event_name(enum vm_event_kind kind);

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Guest RAM: one reserved host range, registered as one memslot below the PCI hole and one above it.
+ *
+ * The memslots are made once, over an address range; restoring a snapshot maps a file over the same
+ * range and needs no further KVM call (KVM follows through its MMU notifier).
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#include "vm_priv.h"
+
+#define ALIGN_BYTES (2ull << 20)
+
+bool guest_gpa_to_offset(uint64_t memory_bytes, uint64_t gpa, uint64_t *ret_offset)
+{
+	uint64_t low = memory_bytes < GUEST_HOLE_START ? memory_bytes : GUEST_HOLE_START;
+
+	if (gpa < low) {
+		*ret_offset = gpa;
+		return true;
+	}
+	if (gpa < GUEST_HOLE_END || gpa - GUEST_HOLE_END >= memory_bytes - low)
+		return false;
+	*ret_offset = gpa - GUEST_HOLE_END + low;
+	return true;
+}
+
+uint64_t guest_offset_to_gpa(uint64_t offset)
+{
+	return offset < GUEST_HOLE_START ? offset : offset - GUEST_HOLE_START + GUEST_HOLE_END;
+}
+
+void *vm_memory_at(const struct vm *vm, uint64_t gpa, uint64_t bytes)
+{
+	return guest_memory_at(&vm->memory, gpa, bytes);
+}
+
+void *vm_memory_base(const struct vm *vm)
+{
+	return vm->memory.base;
+}
+
+uint64_t vm_memory_bytes(const struct vm *vm)
+{
+	return vm->memory.bytes;
+}
+
+/* Aligned to 2 MiB, so that huge pages can back it one to one. */
+int memory_reserve(struct guest_memory *memory, uint64_t bytes, struct err *err)
+{
+	uint8_t *raw, *base;
+	size_t before;
+
+	raw = mmap(NULL, bytes + ALIGN_BYTES, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (raw == MAP_FAILED)
+		return err_set(err, -errno, "cannot reserve %llu MiB of address space: %s",
+			       (unsigned long long)(bytes >> 20), strerror(errno));
+	before = -(uintptr_t)raw % ALIGN_BYTES;
+	base = raw + before;
+	if (before)
+		(void)munmap(raw, before);
+	(void)munmap(base + bytes, ALIGN_BYTES - before);
+	*memory = (struct guest_memory){ .base = base, .bytes = bytes };
+	return 0;
+}
+
+static int register_slot(int vm_fd, uint32_t slot, uint64_t gpa, uint8_t *hva, uint64_t bytes,
+			 struct err *err)
+{
+	struct kvm_userspace_memory_region region = {
+		.slot = slot,
+		.guest_phys_addr = gpa,
+		.memory_size = bytes,
+		.userspace_addr = (uintptr_t)hva,
+	};
+
+	if (ioctl(vm_fd, KVM_SET_USER_MEMORY_REGION, &region) < 0)
+		return err_set(err, -errno, "cannot register memory slot %u: %s", slot,
+			       strerror(errno));
+	return 0;
+}
+
+int memory_register(int vm_fd, const struct guest_memory *memory, struct err *err)
+{
+	uint64_t low = memory->bytes < GUEST_HOLE_START ? memory->bytes : GUEST_HOLE_START;
+	int r;
+
+	r = register_slot(vm_fd, 0, 0, memory->base, low, err);
+	if (r < 0 || memory->bytes == low)
+		return r;
+	return register_slot(vm_fd, 1, GUEST_HOLE_END, memory->base + low, memory->bytes - low,
+			     err);
+}
