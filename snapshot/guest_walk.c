@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From guest-physical pages to the guest-virtual addresses at which the function sees them.
+ *
+ * A walk over the user half of a 4-level page table (AMD64 APM vol. 2, section 5.3). The tables are the
+ * guest's: every pointer is checked, and the number of tables visited is bounded, since they may well
+ * form a circle.
+ */
+#include <stddef.h>
+
+#include "lumper.h"
+#include "snapshot.h"
+
+enum { LEVELS = 4, ENTRIES = 512, USER_ENTRIES = 256, TABLES_MAX = 65536 };
+
+#define ENTRY_PRESENT 0x001ull
+#define ENTRY_WRITABLE 0x002ull
+#define ENTRY_USER 0x004ull
+#define ENTRY_LARGE 0x080ull
+#define ENTRY_ADDRESS 0x000ffffffffff000ull
+
+struct walk {
+	const struct vm *vm;
+	struct working_set *set;
+	unsigned int tables_left;
+};
+
+static struct working_set_entry *find_entry(struct working_set *set, uint64_t offset)
+{
+	uint32_t low = 0, high = set->count;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (set->entries[middle].offset == offset)
+			return &set->entries[middle];
+		if (set->entries[middle].offset < offset)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+static void assign_page(struct walk *walk, uint64_t gva, uint64_t gpa, bool writable)
+{
+	struct working_set_entry *entry;
+	uint64_t offset;
+
+	if (!guest_gpa_to_offset(vm_memory_bytes(walk->vm), gpa, &offset))
+		return;
+	entry = find_entry(walk->set, offset);
+	if (entry && !entry->gva && (writable || !(entry->flags & WORKING_SET_WRITTEN)))
+		entry->gva = gva;
+}
+
+static void assign_leaf(struct walk *walk, uint64_t gva, uint64_t gpa, uint64_t bytes, bool writable)
+{
+	gpa &= ~(bytes - 1);
+	for (uint64_t at = 0; at < bytes; at += GUEST_PAGE_BYTES)
+		assign_page(walk, gva + at, gpa + at, writable);
+}
+
+/* `level` counts down from 3 (PML4) to 0 (page table). */
+static void walk_table(struct walk *walk, uint64_t table_gpa, int level, uint64_t gva, bool writable)
+{
+	const uint64_t *table = vm_memory_at(walk->vm, table_gpa, GUEST_PAGE_BYTES);
+	uint64_t span = GUEST_PAGE_BYTES << (9 * level);
+	int count = level == LEVELS - 1 ? USER_ENTRIES : ENTRIES;
+
+	if (!table || !walk->tables_left)
+		return;
+	walk->tables_left--;
+	for (int i = 0; i < count; i++, gva += span) {
+		uint64_t entry = table[i];
+		bool can_write = writable && (entry & ENTRY_WRITABLE);
+
+		if ((entry & (ENTRY_PRESENT | ENTRY_USER)) != (ENTRY_PRESENT | ENTRY_USER))
+			continue;
+		if (level == 0 || (level < 3 && (entry & ENTRY_LARGE)))
+			assign_leaf(walk, gva, entry & ENTRY_ADDRESS, span, can_write);
+		else
+			walk_table(walk, entry & ENTRY_ADDRESS, level - 1, gva, can_write);
+	}
+}
+
+void guest_walk_assign(const struct vm *vm, uint64_t cr3, struct working_set *set)
+{
+	struct walk walk = { .vm = vm, .set = set, .tables_left = TABLES_MAX };
+
+	walk_table(&walk, cr3 & ENTRY_ADDRESS, LEVELS - 1, 0, true);
+}

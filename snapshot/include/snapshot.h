@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * libsnapshot: templates on disk, and VMs captured into them and restored from them.
+ *
+ * A template is a folder: manifest.json (committed last), and the files it names: a state file, one
+ * memory layer, and optionally a working-set record. docs/snapshot-format.md is the normative
+ * description. A template is immutable: replacing one means new files and a new manifest.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "err.h"
+#include "lumper.h"
+
+#define SNAPSHOT_FORMAT_VERSION 1u
+
+enum {
+	SNAPSHOT_NAME_MAX = 64, /* of a file in a template, NUL included */
+	SNAPSHOT_TEXT_MAX = 256,
+	SNAPSHOT_STATE_MAX_BYTES = 1 << 20,
+	SNAPSHOT_MANIFEST_MAX_BYTES = 64 << 10,
+	WORKING_SET_MAX = 4096, /* entries */
+};
+
+/* --- manifest ----------------------------------------------------------------------------- */
+
+struct snapshot_file {
+	char name[SNAPSHOT_NAME_MAX]; /* plain file name inside the folder; empty: absent */
+	uint64_t bytes;
+	uint64_t digest[2]; /* XXH3-128, low and high half; a memory layer's is over its data */
+};
+
+struct manifest {
+	uint32_t format_version;
+	char function[SNAPSHOT_NAME_MAX]; /* what it is a template of; may be empty */
+	char created[32];		  /* UTC, RFC 3339 */
+	char tool[SNAPSHOT_NAME_MAX];	  /* who made it: "quark 0.1.0" */
+	char kernel[SNAPSHOT_TEXT_MAX];	  /* for people: kernel image's base name */
+	char cmdline[SNAPSHOT_TEXT_MAX * 2];
+	uint32_t cpu_template;	/* enum cpu_template */
+	uint32_t vcpus;
+	uint64_t memory_bytes;
+	uint64_t mailbox_gpa;
+	uint64_t realtime_ns;	/* host CLOCK_REALTIME at capture */
+	uint64_t nonzero_pages; /* of the memory layer */
+	char inputs[SNAPSHOT_NAME_MAX]; /* digest of all that went into the build; may be empty */
+	char wake[16];			/* "direct" */
+	struct snapshot_file state, memory, working_set;
+};
+
+/* Pure, bounded: fuzzed. The text ends in a checksum over all before it. */
+int manifest_encode(const struct manifest *manifest, char **ret_text, size_t *ret_bytes,
+		    struct err *err);
+int manifest_decode(struct manifest *ret_manifest, const char *text, size_t bytes, struct err *err);
+
+/* --- state -------------------------------------------------------------------------------- */
+
+/* Pure, bounded: fuzzed. Sections with type, version, instance, length and checksum each; the error
+ * names the section. Decoding checks everything, then fills; on failure *ret_state is undefined. */
+int state_encode(const struct vm_state *state, uint8_t *buf, size_t cap, size_t *ret_bytes,
+		 struct err *err);
+int state_decode(struct vm_state *ret_state, const uint8_t *buf, size_t bytes, struct err *err);
+
+/* --- working set -------------------------------------------------------------------------- */
+
+struct working_set_entry {
+	uint64_t offset; /* of the page in the memory layer */
+	uint64_t gva;	 /* where the function sees it; 0: kernel or page-table page */
+	uint32_t flags;	 /* WORKING_SET_* */
+};
+#define WORKING_SET_WRITTEN 1u
+
+struct working_set {
+	uint32_t count;
+	struct working_set_entry entries[WORKING_SET_MAX]; /* ascending by offset */
+};
+
+int working_set_encode(const struct working_set *set, uint8_t *buf, size_t cap, size_t *ret_bytes);
+int working_set_decode(struct working_set *ret_set, uint64_t memory_bytes, const uint8_t *buf,
+		       size_t bytes, struct err *err);
+
+/* --- page I/O ----------------------------------------------------------------------------- */
+
+/* One extent of a batch: `bytes` at `buf` <-> `offset` of the file. */
+struct page_extent {
+	void *buf;
+	size_t bytes;
+	uint64_t offset;
+};
+
+/* Two implementations behind one table: io_uring batches, and plain pread/pwrite. */
+struct page_io;
+struct page_io_ops {
+	const char *name; /* "io_uring", "sync" */
+	int (*open)(struct page_io **ret_io, unsigned int depth);
+	int (*read)(struct page_io *io, int fd, const struct page_extent *extents, size_t count);
+	int (*write)(struct page_io *io, int fd, const struct page_extent *extents, size_t count);
+	void (*close)(struct page_io *io);
+};
+extern const struct page_io_ops page_io_uring_ops, page_io_sync_ops;
+
+/* io_uring where the kernel allows it, else sync. */
+const struct page_io_ops *page_io_default(void);
+
+/* --- capture ------------------------------------------------------------------------------ */
+
+struct capture_config {
+	const char *folder;		    /* made when absent; a committed template in it is replaced */
+	const struct manifest *description; /* names and texts; sizes and digests are filled here */
+	const struct page_io_ops *page_io;  /* NULL: default */
+	const struct working_set *working_set; /* NULL: none */
+
+	/* For tests of crash safety: called with the name of each step before it; may be NULL. */
+	void (*step)(void *context, const char *name);
+	void *step_context;
+};
+
+/* Writes the stopped VM. Order: state, memory, working set, each fsynced; manifest under a temporary
+ * name, fsync, rename, fsync of the folder; then the files of the replaced template are removed. At
+ * every moment the folder holds the old template or the new one, complete. Blocking; the mailbox is
+ * left out of the memory layer. -EBUSY while another process writes into the folder. */
+int snapshot_capture(struct vm *vm, const struct capture_config *config, struct err *err);
+
+/* Adds or replaces the working-set record of a committed template, by the same commit order. */
+int template_set_working_set(const char *folder, const struct working_set *set, struct err *err);
+
+/* --- opening ------------------------------------------------------------------------------ */
+
+struct template;
+
+/* Opens and checks manifest, state (checksums, decoding) and the memory layer's size. The page
+ * contents are only checked by template_verify. Positive results never occur. */
+int template_open(struct template **ret_template, const char *folder, struct err *err);
+struct template *template_free(struct template *template);
+
+const struct manifest *template_manifest(const struct template *template);
+const struct vm_state *template_state(const struct template *template);
+const struct working_set *template_working_set(const struct template *template); /* or NULL */
+int template_memory_fd(const struct template *template); /* borrowed, read-only */
+int template_state_fd(const struct template *template);	 /* borrowed, read-only */
+int template_working_set_fd(const struct template *template); /* borrowed, or -1 */
+
+/* Reads everything and compares every digest. 0, or -EBADMSG naming the file. */
+int template_verify(const struct template *template, struct err *err);
+
+/* --- restore ------------------------------------------------------------------------------ */
+
+struct restore_config {
+	int memory_fd;			/* borrowed */
+	const struct vm_state *state;	/* borrowed for the call */
+	const struct working_set *working_set; /* NULL: none */
+	int mailbox_fd; /* borrowed: 2 MiB memfd to map over the mailbox, or -1 for private memory */
+	enum vm_timers timers;
+};
+
+/* Maps the memory layer copy-on-write over the VM's range and loads the state. The VM must be empty
+ * and of the same shape (memory, vCPUs, CPU template). */
+int snapshot_map_memory(struct vm *vm, const struct restore_config *config, struct err *err);
+int snapshot_restore(struct vm *vm, const struct restore_config *config, struct err *err);
+
+/* --- recording a working set -------------------------------------------------------------- */
+
+/* Watches which pages of an empty VM are touched, and serves them from a template's memory layer, one
+ * by one (userfaultfd). Use: recorder_new, vm_state_set, run one request, recorder_finish. Needs
+ * CAP_SYS_PTRACE or vm.unprivileged_userfaultfd, because KVM's own accesses count too. The recorder
+ * has a thread of its own and must outlive every access to the VM's memory. */
+struct recorder;
+int recorder_new(struct recorder **ret_recorder, struct vm *vm, const struct template *template,
+		 struct err *err);
+int recorder_finish(struct recorder *recorder, struct working_set *ret_set, struct err *err);
+struct recorder *recorder_free(struct recorder *recorder);
+
+/* The ioctl requests that recording makes, for a syscall filter; zero-terminated. */
+extern const unsigned long recorder_ioctls[];
+
+/* Fills in, for every page of the set that a user mapping of the guest shows, its guest-virtual
+ * address, by walking the guest's page tables from `cr3`. A page that was written but is mapped
+ * read-only gets none. Bounded; page tables are hostile. */
+void guest_walk_assign(const struct vm *vm, uint64_t cr3, struct working_set *set);

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Records a working set: which pages one request touches, and which of them it writes.
+ *
+ * The page tables of the host cannot tell: a read fault on a file maps its neighbours too. So the VM's
+ * range stays empty and userfaultfd reports each first touch, of the guest's and of KVM's own, to a
+ * thread that copies the page in from the memory layer. Written is what was first touched by a write,
+ * or differs from the layer at the end.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "file.h"
+#include "snapshot.h"
+
+struct recorder {
+	struct vm *vm;			 /* borrowed */
+	const struct template *template; /* borrowed */
+	int fault_fd, stop_fd;		 /* owned */
+	pthread_t thread;
+	bool has_thread;
+	atomic_bool recording;
+	atomic_int failed; /* -errno of the thread's first failure */
+	pthread_mutex_t lock;
+	struct working_set set; /* guarded by lock; in order of touch until the end */
+};
+
+const unsigned long recorder_ioctls[] = { UFFDIO_COPY, UFFDIO_UNREGISTER, UFFDIO_WAKE, 0 };
+
+static void note(struct recorder *recorder, uint64_t offset, bool written)
+{
+	struct working_set *set = &recorder->set;
+
+	if (!atomic_load(&recorder->recording))
+		return;
+	(void)pthread_mutex_lock(&recorder->lock);
+	if (set->count < WORKING_SET_MAX)
+		set->entries[set->count++] = (struct working_set_entry){
+			.offset = offset,
+			.flags = written ? WORKING_SET_WRITTEN : 0,
+		};
+	(void)pthread_mutex_unlock(&recorder->lock);
+}
+
+/* -EEXIST: another vCPU's fault on the same page was served just before. */
+static int serve_fault(struct recorder *recorder, const struct uffd_msg *message)
+{
+	_Alignas(4096) uint8_t page[GUEST_PAGE_BYTES];
+	uint8_t *base = vm_memory_base(recorder->vm);
+	uint64_t address = message->arg.pagefault.address & ~(GUEST_PAGE_BYTES - 1);
+	uint64_t offset = address - (uintptr_t)base;
+	struct uffdio_copy copy = {
+		.dst = address,
+		.src = (uintptr_t)page,
+		.len = GUEST_PAGE_BYTES,
+	};
+	int r;
+
+	r = file_pread_all(template_memory_fd(recorder->template), page, sizeof(page),
+			   (off_t)offset);
+	if (r < 0)
+		return r;
+	if (ioctl(recorder->fault_fd, UFFDIO_COPY, &copy) < 0 && errno != EEXIST)
+		return -errno;
+	note(recorder, offset, message->arg.pagefault.flags & UFFD_PAGEFAULT_FLAG_WRITE);
+	return 0;
+}
+
+static void *fault_thread(void *context)
+{
+	struct recorder *recorder = context;
+	struct pollfd fds[] = {
+		{ .fd = recorder->fault_fd, .events = POLLIN },
+		{ .fd = recorder->stop_fd, .events = POLLIN },
+	};
+
+	for (;;) {
+		struct uffd_msg message;
+		int r;
+
+		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
+			break;
+		if (fds[1].revents)
+			break;
+		if (read(recorder->fault_fd, &message, sizeof(message)) != (ssize_t)sizeof(message) ||
+		    message.event != UFFD_EVENT_PAGEFAULT)
+			continue;
+		r = serve_fault(recorder, &message);
+		if (r < 0)
+			atomic_store(&recorder->failed, r);
+	}
+	return NULL;
+}
+
+static int watch_memory(struct recorder *recorder, struct err *err)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register range = {
+		.range = { .start = (uintptr_t)vm_memory_base(recorder->vm),
+			   .len = vm_memory_bytes(recorder->vm) },
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+
+	recorder->fault_fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	if (recorder->fault_fd < 0)
+		return err_set(err, -errno, "cannot record: userfaultfd: %s", strerror(errno));
+	if (ioctl(recorder->fault_fd, UFFDIO_API, &api) < 0 ||
+	    ioctl(recorder->fault_fd, UFFDIO_REGISTER, &range) < 0)
+		return err_set(err, -errno, "cannot watch the guest's memory: %s", strerror(errno));
+	recorder->stop_fd = eventfd(0, EFD_CLOEXEC);
+	if (recorder->stop_fd < 0)
+		return err_set(err, -errno, "eventfd: %s", strerror(errno));
+	return 0;
+}
+
+struct recorder *recorder_free(struct recorder *recorder)
+{
+	const uint64_t one = 1;
+
+	if (!recorder)
+		return NULL;
+	if (recorder->has_thread && write(recorder->stop_fd, &one, sizeof(one)) == sizeof(one))
+		(void)pthread_join(recorder->thread, NULL);
+	(void)fd_close(recorder->fault_fd);
+	(void)fd_close(recorder->stop_fd);
+	(void)pthread_mutex_destroy(&recorder->lock);
+	free(recorder);
+	return NULL;
+}
+
+static void cleanup_recorder_p(struct recorder **recorder)
+{
+	(void)recorder_free(*recorder);
+}
+
+int recorder_new(struct recorder **ret_recorder, struct vm *vm, const struct template *template,
+		 struct err *err)
+{
+	__attribute__((cleanup(cleanup_recorder_p))) struct recorder *recorder = NULL;
+	int r;
+
+	if (template_manifest(template)->memory_bytes != vm_memory_bytes(vm))
+		return err_set(err, -EINVAL, "the VM's memory is not of the template's size");
+	recorder = calloc(1, sizeof(*recorder));
+	if (!recorder)
+		return err_set(err, -ENOMEM, "out of memory");
+	recorder->vm = vm;
+	recorder->template = template;
+	recorder->fault_fd = recorder->stop_fd = -1;
+	(void)pthread_mutex_init(&recorder->lock, NULL);
+	atomic_store(&recorder->recording, true);
+	r = watch_memory(recorder, err);
+	if (r < 0)
+		return r;
+	r = pthread_create(&recorder->thread, NULL, fault_thread, recorder);
+	if (r)
+		return err_set(err, -r, "cannot start a thread: %s", strerror(r));
+	recorder->has_thread = true;
+	*ret_recorder = TAKE_PTR(recorder);
+	return 0;
+}
+
+static int by_offset(const void *a, const void *b)
+{
+	const struct working_set_entry *x = a, *y = b;
+
+	return (x->offset > y->offset) - (x->offset < y->offset);
+}
+
+/* Two vCPUs may have reported one page. */
+static void sort_and_merge(struct working_set *set)
+{
+	uint32_t kept = 0;
+
+	qsort(set->entries, set->count, sizeof(set->entries[0]), by_offset);
+	for (uint32_t i = 0; i < set->count; i++) {
+		if (kept && set->entries[kept - 1].offset == set->entries[i].offset)
+			set->entries[kept - 1].flags |= set->entries[i].flags;
+		else
+			set->entries[kept++] = set->entries[i];
+	}
+	set->count = kept;
+}
+
+static int mark_written(const struct recorder *recorder, struct working_set *set, struct err *err)
+{
+	const uint8_t *base = vm_memory_base(recorder->vm);
+	uint8_t page[GUEST_PAGE_BYTES];
+
+	for (uint32_t i = 0; i < set->count; i++) {
+		struct working_set_entry *entry = &set->entries[i];
+		int r = file_pread_all(template_memory_fd(recorder->template), page, sizeof(page),
+				       (off_t)entry->offset);
+
+		if (r < 0)
+			return err_set(err, r, "cannot read the memory layer: %s", strerror(-r));
+		if (memcmp(base + entry->offset, page, sizeof(page)) != 0)
+			entry->flags |= WORKING_SET_WRITTEN;
+	}
+	return 0;
+}
+
+/* The address space of the vCPU that was in user mode at the snapshot: the function's. */
+static uint64_t function_cr3(const struct vm_state *state)
+{
+	for (uint32_t i = 0; i < state->vcpu_count; i++)
+		if ((state->vcpus[i].sregs.cs.selector & 3) == 3)
+			return state->vcpus[i].sregs.cr3;
+	return state->vcpus[0].sregs.cr3;
+}
+
+int recorder_finish(struct recorder *recorder, struct working_set *ret_set, struct err *err)
+{
+	int r;
+
+	atomic_store(&recorder->recording, false);
+	r = atomic_load(&recorder->failed);
+	if (r < 0)
+		return err_set(err, r, "recording failed: %s", strerror(-r));
+	(void)pthread_mutex_lock(&recorder->lock);
+	*ret_set = recorder->set;
+	(void)pthread_mutex_unlock(&recorder->lock);
+	sort_and_merge(ret_set);
+	r = mark_written(recorder, ret_set, err);
+	if (r < 0)
+		return r;
+	guest_walk_assign(recorder->vm, function_cr3(template_state(recorder->template)), ret_set);
+	return 0;
+}

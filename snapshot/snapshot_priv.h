@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of libsnapshot share, and its unit tests.
+ *
+ * Error codes of everything that reads a template: -EBADMSG for contents that are damaged or
+ * malformed, -EPROTONOSUPPORT for a version or feature that this build does not know, -ENOENT for a
+ * file that is missing, else the errno of the system call that failed.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "snapshot.h"
+
+enum {
+	STATE_VERSION = 1,
+
+	WORKING_SET_VERSION = 1,
+	WORKING_SET_HEADER_BYTES = 24,
+	WORKING_SET_ENTRY_BYTES = 24,
+	WORKING_SET_FILE_MAX_BYTES = WORKING_SET_HEADER_BYTES +
+				     WORKING_SET_MAX * WORKING_SET_ENTRY_BYTES + 8,
+};
+
+/* --- shape: what manifest and state both say about a machine -------------------------------- */
+
+struct shape {
+	uint64_t memory_bytes;
+	uint64_t mailbox_gpa;
+	uint32_t vcpus;
+	uint32_t cpu_template;
+};
+
+/* 0, or -EBADMSG naming the value that no machine of ours can have. */
+int shape_check(const struct shape *shape, struct err *err);
+
+/* --- digests --------------------------------------------------------------------------------- */
+
+/* XXH3-64 with seed 0. */
+uint64_t checksum64(const void *data, size_t bytes);
+
+/* XXH3-128 with seed 0, low and high half. */
+void digest128(const void *data, size_t bytes, uint64_t ret_digest[2]);
+
+/* The digest of a memory layer: XXH3-128 over its size (u64) and then, for every page that holds a
+ * non-zero byte, in ascending order, its offset (u64) and its 4096 bytes. Therefore equal for equal
+ * contents, wherever the holes are, and its cost follows the data. */
+struct memory_digest;
+struct memory_digest *memory_digest_new(uint64_t memory_bytes); /* NULL: out of memory */
+struct memory_digest *memory_digest_free(struct memory_digest *digest);
+void memory_digest_page(struct memory_digest *digest, uint64_t offset, const void *page);
+void memory_digest_end(const struct memory_digest *digest, uint64_t ret_digest[2]);
+
+bool page_is_zero(const void *page);
+
+/* --- residency: which pages of a mapping can hold anything but zeros ------------------------- */
+
+struct residency;
+
+/* Never fails for want of /proc: then every page may hold data. `base` is page-aligned. */
+int residency_open(struct residency **ret_residency, const void *base, uint64_t bytes,
+		   struct err *err);
+struct residency *residency_free(struct residency *residency);
+
+enum { RESIDENCY_BLOCK_PAGES = 512 };
+
+/* For the block of RESIDENCY_BLOCK_PAGES pages at `offset`: sets ret_maybe[i] when page i may hold
+ * data. False when no page does. */
+bool residency_block(struct residency *residency, uint64_t offset,
+		     bool ret_maybe[RESIDENCY_BLOCK_PAGES]);
+
+/* --- memory layer ---------------------------------------------------------------------------- */
+
+struct memory_source {
+	const uint8_t *base; /* borrowed */
+	uint64_t bytes;
+	uint64_t skip_offset, skip_bytes; /* left out: the mailbox */
+	const struct page_io_ops *page_io;
+};
+
+struct memory_summary {
+	uint64_t digest[2];
+	uint64_t nonzero_pages;
+};
+
+/* Writes the source into the empty file `fd`: its size exactly, zero pages as holes. `batch` (may
+ * be NULL) is called before each batch of writes. */
+int memory_layer_write(int fd, const struct memory_source *source, void (*batch)(void *context),
+		       void *context, struct memory_summary *ret_summary, struct err *err);
+
+/* Reads a layer of `bytes` bytes: holes are skipped. */
+int memory_layer_read(int fd, uint64_t bytes, struct memory_summary *ret_summary, struct err *err);
+
+/* --- folder: names, opening, committing ------------------------------------------------------ */
+
+#define MANIFEST_NAME "manifest.json"
+
+/* A plain file name: [A-Za-z0-9._-]+, no leading dot, shorter than SNAPSHOT_NAME_MAX. */
+bool file_name_is_plain(const char *name);
+
+/* Opens a regular file inside the folder, never through a symbolic link. Returns the fd. */
+int folder_open_file(int folder_fd, const char *name, struct err *err);
+
+/* Reads and decodes the committed manifest. */
+int folder_read_manifest(int folder_fd, struct manifest *ret_manifest, struct err *err);
+
+/* Removes what our own writers left and `committed` (NULL: nothing) does not name. Best effort. */
+void folder_clean(int folder_fd, const struct manifest *committed);
+
+/* Writing a template. The caller sets the first members and fd to -1, and always closes. */
+struct folder_writer {
+	const char *folder;			       /* borrowed */
+	void (*step)(void *context, const char *name); /* may be NULL */
+	void *step_context;
+	int fd;		/* owned; holds the folder's lock */
+	char id[17];	/* of the files of this writer, hexadecimal */
+	bool created;	/* the folder is ours to remove on failure */
+	bool committed; /* manifest.json names our files */
+};
+
+/* Locks the folder (-EBUSY when another writer has it), which is made when absent if `create`, and
+ * removes what killed writers left in it. */
+int folder_writer_open(struct folder_writer *writer, bool create, struct err *err);
+/* Unlocks; without a commit, removes all that this writer made. */
+void folder_writer_close(struct folder_writer *writer);
+void folder_writer_step(const struct folder_writer *writer, const char *name);
+
+/* Names a file "<kind>-<id>" and creates it, empty. Returns the fd. */
+int folder_create_file(const struct folder_writer *writer, const char *kind,
+		       char ret_name[SNAPSHOT_NAME_MAX], struct err *err);
+int folder_sync_file(const struct folder_writer *writer, int fd, const char *name, struct err *err);
+/* All in one: created, written, synced. */
+int folder_write_file(const struct folder_writer *writer, const char *kind, const void *data,
+		      size_t bytes, struct snapshot_file *ret_file, struct err *err);
+
+/* Makes `manifest` the committed one, durably, and removes the files it does not name. */
+int folder_commit(struct folder_writer *writer, const struct manifest *manifest, struct err *err);
+
+/* --- capture --------------------------------------------------------------------------------- */
+
+/* snapshot_capture's file part: `memory` has state->memory_bytes bytes. */
+int capture_write(const struct vm_state *state, const void *memory,
+		  const struct capture_config *config, struct err *err);
