@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * lumper shell: an empty VM in a jailed process, waiting for a template and a request.
+ *
+ * Everything that can be paid before the request comes is paid before HELLO: the VM, its vCPUs, the
+ * jail, our own page faults, and KVM's first-run costs. What is left is in carry_out().
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "clock.h"
+#include "file.h"
+#include "lumper_priv.h"
+#include "mailbox_host.h"
+#include "shell_proto.h"
+#include "snapshot.h"
+
+static const char help[] =
+	"usage: lumper shell --socket FD --mailbox FD [--memory SIZE] [--vcpus N] [--cpu TEMPLATE]\n"
+	"\n"
+	"  --socket FD        inherited SOCK_SEQPACKET socket for orders and replies\n"
+	"  --mailbox FD       inherited 2 MiB memfd, shared with the caller\n"
+	"  --memory SIZE      guest memory in MiB, or with K, M, G (default 128)\n"
+	"  --vcpus N          1 to 8 (default 1)\n"
+	"  --cpu TEMPLATE     portable (default) or host\n"
+	"\n"
+	"Ends when the socket closes. Not for people: quark starts shells.\n";
+
+/* A state file of one vCPU is smaller than this. */
+enum { TOUCHED_FILE_BYTES = 16 << 10 };
+
+enum { FD_MEMORY, FD_STATE, FD_WORKING_SET, FDS };
+
+/* One per process, and large: it lives in .bss, touched once before HELLO. */
+struct shell_process {
+	int socket, mailbox_fd;
+	struct shape_options shape;
+	struct vm *vm;
+	uint8_t *mailbox;
+	bool loaded, timers_running;
+	struct shell_reply reply;
+	struct vm_event event;
+	struct vm_state state;
+	struct working_set working_set;
+	uint8_t file[SNAPSHOT_STATE_MAX_BYTES];
+};
+
+/* --- talking ------------------------------------------------------------------------------ */
+
+static int send_reply(struct shell_process *shell, enum shell_reply_kind kind)
+{
+	size_t bytes = offsetof(struct shell_reply, text) + shell->reply.text_bytes;
+
+	shell->reply.version = SHELL_PROTO_VERSION;
+	shell->reply.kind = kind;
+	return send(shell->socket, &shell->reply, bytes, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+static void set_text(struct shell_process *shell, const char *text)
+{
+	size_t bytes = strlen(text);
+
+	if (bytes > SHELL_TEXT_MAX)
+		bytes = SHELL_TEXT_MAX;
+	memcpy(shell->reply.text, text, bytes);
+	shell->reply.text_bytes = (uint32_t)bytes;
+}
+
+static int reply_error(struct shell_process *shell, const struct err *err)
+{
+	set_text(shell, err->message);
+	shell->reply.code = err->code;
+	return send_reply(shell, SHELL_ERROR);
+}
+
+static int reply_died(struct shell_process *shell, enum vm_event_kind event, const char *text)
+{
+	shell->reply.event = event;
+	set_text(shell, text);
+	return send_reply(shell, SHELL_DIED);
+}
+
+/* Descriptors that came with an order, whatever their number, are ours to close. */
+static int take_fds(struct msghdr *message, int fds[FDS])
+{
+	struct cmsghdr *head = CMSG_FIRSTHDR(message);
+	size_t count;
+
+	if (!head)
+		return 0;
+	if (head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS)
+		return -EPROTO;
+	count = (head->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+	memcpy(fds, CMSG_DATA(head), (count < FDS ? count : FDS) * sizeof(int));
+	return message->msg_flags & MSG_CTRUNC ? -EPROTO : 0;
+}
+
+/* 1: an order; 0: the caller is gone; negative: -errno. */
+static int receive_order(const struct shell_process *shell, struct shell_order *order, int fds[FDS])
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(FDS * sizeof(int))];
+	} control;
+	struct iovec part = { .iov_base = order, .iov_len = sizeof(*order) };
+	struct msghdr message = {
+		.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+	ssize_t n;
+
+	do {
+		n = recvmsg(shell->socket, &message, MSG_CMSG_CLOEXEC);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	if (n == 0)
+		return 0;
+	if (take_fds(&message, fds) < 0 || n != (ssize_t)sizeof(*order) ||
+	    order->version != SHELL_PROTO_VERSION)
+		return -EPROTO;
+	return 1;
+}
+
+/* --- loading ------------------------------------------------------------------------------ */
+
+static int read_fd(struct shell_process *shell, int fd, size_t *ret_bytes, struct err *err)
+{
+	ssize_t n = pread(fd, shell->file, sizeof(shell->file), 0);
+
+	if (n < 0)
+		return err_set(err, -errno, "cannot read the template: %s", strerror(errno));
+	*ret_bytes = (size_t)n;
+	return 0;
+}
+
+static int load(struct shell_process *shell, const int fds[FDS], enum vm_timers timers,
+		struct err *err)
+{
+	struct restore_config config = {
+		.memory_fd = fds[FD_MEMORY],
+		.state = &shell->state,
+		.mailbox_fd = shell->mailbox_fd,
+		.timers = timers,
+	};
+	size_t bytes = 0;
+	int r;
+
+	if (shell->loaded)
+		return err_set(err, -EBUSY, "this shell already holds a template");
+	if ((r = read_fd(shell, fds[FD_STATE], &bytes, err)) < 0 ||
+	    (r = state_decode(&shell->state, shell->file, bytes, err)) < 0)
+		return r;
+	if (fds[FD_WORKING_SET] >= 0) {
+		if ((r = read_fd(shell, fds[FD_WORKING_SET], &bytes, err)) < 0 ||
+		    (r = working_set_decode(&shell->working_set, shell->state.memory_bytes,
+					    shell->file, bytes, err)) < 0)
+			return r;
+		config.working_set = &shell->working_set;
+	}
+	r = snapshot_map_memory(shell->vm, &config, err);
+	if (r < 0)
+		return r;
+	shell->reply.stamps[SHELL_AT_MEMORY] = monotonic_ns();
+	r = vm_state_set(shell->vm, &shell->state, timers, err);
+	if (r < 0)
+		return r;
+	shell->reply.stamps[SHELL_AT_STATE] = monotonic_ns();
+	shell->loaded = true;
+	shell->timers_running = timers == VM_TIMERS_RUNNING;
+	return 0;
+}
+
+/* --- running ------------------------------------------------------------------------------ */
+
+static int start_timers(struct shell_process *shell, struct err *err)
+{
+	int r;
+
+	if (shell->timers_running)
+		return 0;
+	r = vm_timers_start(shell->vm, err);
+	if (r == 0)
+		shell->timers_running = true;
+	return r;
+}
+
+static int forward_log(struct shell_process *shell)
+{
+	shell->reply.text_bytes =
+		(uint32_t)mailbox_log_read(shell->mailbox, shell->reply.text, SHELL_TEXT_MAX);
+	return send_reply(shell, SHELL_LOG);
+}
+
+/* Runs until the doorbell says one of `wanted` (a bit per value) and returns that value; 0 when the
+ * guest died and the caller has been told. A READY in between is a guest that asks again for the
+ * work that lies in its mailbox. */
+static int run_until(struct shell_process *shell, unsigned int wanted, struct err *err)
+{
+	for (;;) {
+		unsigned int value;
+		int r = vm_run(shell->vm, &shell->event, err);
+
+		if (r < 0)
+			return r;
+		if (shell->event.kind != VM_EVENT_DOORBELL) {
+			const char *text = shell->event.report[0] ?
+						   shell->event.report :
+						   vm_event_name(shell->event.kind);
+
+			r = reply_died(shell, shell->event.kind, text);
+			return r < 0 ? err_set(err, r, "the caller is gone") : 0;
+		}
+		value = shell->event.doorbell & DOORBELL_VALUE_MASK;
+		if (value == DOORBELL_LOG && forward_log(shell) < 0)
+			return err_set(err, -EPIPE, "the caller is gone");
+		if (value <= DOORBELL_MAILBOX && wanted & 1u << value)
+			return (int)value;
+	}
+}
+
+static int park(struct shell_process *shell, struct err *err)
+{
+	int r;
+
+	if ((r = start_timers(shell, err)) < 0 ||
+	    (r = run_until(shell, 1u << DOORBELL_READY, err)) <= 0)
+		return r;
+	r = vm_timers_stop(shell->vm, err);
+	shell->timers_running = false;
+	return r < 0 ? r : 1;
+}
+
+static int run_request(struct shell_process *shell, struct err *err)
+{
+	struct mailbox_answer answer;
+	int value, r;
+
+	if ((r = start_timers(shell, err)) < 0)
+		return r;
+	value = run_until(shell, 1u << DOORBELL_DONE | 1u << DOORBELL_FAILED, err);
+	if (value <= 0)
+		return value;
+	shell->reply.stamps[SHELL_AT_DOORBELL] = monotonic_ns();
+	r = mailbox_answer_read(shell->mailbox, &answer, err);
+	if (r < 0)
+		return r;
+	shell->reply.response_offset = answer.offset;
+	shell->reply.response_bytes = answer.bytes;
+	shell->reply.text_bytes = 0;
+	r = send_reply(shell, value == DOORBELL_DONE ? SHELL_DONE : SHELL_FAILED);
+	return r < 0 ? err_set(err, r, "the caller is gone") : 0;
+}
+
+/* Hot path: an order from its arrival to the reply. 0: replied; negative: `err` is to be sent. */
+static int carry_out(struct shell_process *shell, const struct shell_order *order,
+		     const int fds[FDS], struct err *err)
+{
+	int r;
+
+	if (order->op & SHELL_LOAD) {
+		r = load(shell, fds,
+			 order->op & (SHELL_RUN | SHELL_PARK) ? VM_TIMERS_RUNNING :
+								VM_TIMERS_STOPPED,
+			 err);
+		if (r < 0)
+			return r;
+	}
+	if (!shell->loaded)
+		return err_set(err, -EINVAL, "no template is loaded");
+	if (order->op & SHELL_PARK) {
+		r = park(shell, err);
+		if (r <= 0)
+			return r;
+	}
+	if (order->op & SHELL_RUN)
+		return run_request(shell, err);
+	return send_reply(shell, order->op & SHELL_PARK ? SHELL_PARKED : SHELL_LOADED);
+}
+
+static int serve(struct shell_process *shell)
+{
+	for (;;) {
+		struct shell_order order = {};
+		int fds[FDS] = { -1, -1, -1 };
+		struct err err = {};
+		int r = receive_order(shell, &order, fds);
+
+		if (r <= 0)
+			return r < 0 ? EXIT_ERROR : EXIT_OK;
+		memset(&shell->reply, 0, offsetof(struct shell_reply, text));
+		shell->reply.sequence = order.sequence;
+		shell->reply.stamps[SHELL_AT_START] = monotonic_ns();
+		if (order.op & SHELL_EXIT)
+			return EXIT_OK;
+		r = carry_out(shell, &order, fds, &err);
+		/* The mapping holds the memory layer; the descriptors are not needed again. */
+		for (size_t i = 0; i < FDS; i++)
+			(void)fd_close(fds[i]);
+		if (r < 0 && reply_error(shell, &err) < 0)
+			return EXIT_ERROR;
+	}
+}
+
+/* --- before HELLO ------------------------------------------------------------------------- */
+
+static int map_mailbox(struct shell_process *shell, struct err *err)
+{
+	void *at = mmap(NULL, MAILBOX_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
+			shell->mailbox_fd, 0);
+
+	if (at == MAP_FAILED)
+		return err_set(err, -errno, "cannot map the mailbox: %s", strerror(errno));
+	shell->mailbox = at;
+	return 0;
+}
+
+/* A first touch of our own memory costs as much as one of the guest's. */
+static void touch_buffers(struct shell_process *shell)
+{
+	volatile uint8_t *bytes = (volatile uint8_t *)shell;
+
+	for (size_t at = 0; at < offsetof(struct shell_process, file) + TOUCHED_FILE_BYTES;
+	     at += GUEST_PAGE_BYTES)
+		bytes[at] = bytes[at];
+}
+
+static int prepare(struct shell_process *shell, struct err *err)
+{
+	const struct vm_config config = {
+		.memory_bytes = shell->shape.memory_bytes,
+		.vcpus = shell->shape.vcpus,
+		.cpu_template = shell->shape.cpu_template,
+	};
+	int r;
+
+	if ((r = vm_new(&shell->vm, &config, err)) < 0 || (r = map_mailbox(shell, err)) < 0)
+		return r;
+	touch_buffers(shell);
+	r = jail_enter(JAIL_SHELL, err);
+	return r < 0 ? r : vm_rehearse(shell->vm, err);
+}
+
+enum { OPT_SOCKET = 256, OPT_MAILBOX, OPT_MEMORY, OPT_VCPUS, OPT_CPU };
+
+static const struct option long_options[] = {
+	{ "socket", required_argument, NULL, OPT_SOCKET },
+	{ "mailbox", required_argument, NULL, OPT_MAILBOX },
+	{ "memory", required_argument, NULL, OPT_MEMORY },
+	{ "vcpus", required_argument, NULL, OPT_VCPUS },
+	{ "cpu", required_argument, NULL, OPT_CPU },
+	{ "help", no_argument, NULL, 'h' },
+	{},
+};
+
+static bool parse_option(struct shell_process *shell, int option)
+{
+	uint64_t number = 0;
+
+	switch (option) {
+	case OPT_SOCKET:
+		if (!option_number("socket", optarg, 0, 1 << 20, &number))
+			return false;
+		shell->socket = (int)number;
+		return true;
+	case OPT_MAILBOX:
+		if (!option_number("mailbox", optarg, 0, 1 << 20, &number))
+			return false;
+		shell->mailbox_fd = (int)number;
+		return true;
+	case OPT_MEMORY:
+		return option_memory(optarg, &shell->shape.memory_bytes);
+	case OPT_VCPUS:
+		if (!option_number("vcpus", optarg, 1, VM_VCPUS_MAX, &number))
+			return false;
+		shell->shape.vcpus = (unsigned int)number;
+		return true;
+	case OPT_CPU:
+		return option_cpu(optarg, &shell->shape.cpu_template);
+	default:
+		return false;
+	}
+}
+
+int cmd_shell(int argc, char **argv)
+{
+	static struct shell_process shell = { .socket = -1, .mailbox_fd = -1 };
+	uint64_t start = monotonic_ns();
+	struct err err = {};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "h", long_options, NULL)) >= 0) {
+		if (option == 'h') {
+			fputs(help, stdout);
+			return EXIT_OK;
+		}
+		if (!parse_option(&shell, option))
+			return EXIT_USAGE;
+	}
+	if (optind < argc)
+		return fail(EXIT_USAGE, "unexpected argument '%s'", argv[optind]);
+	if (shell.socket < 0 || shell.mailbox_fd < 0)
+		return fail(EXIT_USAGE, "--socket and --mailbox are needed");
+	shell.reply.stamps[SHELL_AT_START] = start;
+	if (prepare(&shell, &err) < 0)
+		return reply_error(&shell, &err) < 0 ? fail(EXIT_HOST, "%s", err.message) : EXIT_HOST;
+	shell.reply.stamps[SHELL_AT_VM] = monotonic_ns();
+	if (send_reply(&shell, SHELL_HELLO) < 0)
+		return EXIT_ERROR;
+	return serve(&shell);
+}
