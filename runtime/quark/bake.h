@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Making a template from an initramfs: lumper boots it and captures it at its first next(), here or in
+ * the rig.
+ */
+#pragma once
+
+#include "cli.h"
+#include "err.h"
+#include "request.h"
+#include "vm_state.h"
+
+struct bake {
+	const char *name;    /* of the template */
+	const char *kernel;  /* paths */
+	const char *initrd;
+	const char *folder;  /* the template's */
+	const char *workdir; /* for the console's output; visible in the rig */
+	const char *inputs;  /* digest, recorded in the template */
+	unsigned int memory_mib, vcpus;
+	enum cpu_template cpu_template;
+	unsigned int timeout_s;
+};
+
+/* Each returns an exit code, having said what is wrong. Blocking: a boot takes seconds. */
+int template_bake(const struct cli *cli, const struct bake *bake);
+
+/* Finds the working set by one restore with a sample request, and adds its record to the template. A
+ * request that the function fails is a note, not an error: the template is good without a record. */
+int template_record(const struct cli *cli, const struct bake *bake, const struct request *sample);

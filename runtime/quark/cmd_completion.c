@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * quark completion: a script for bash, made from the table of verbs.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli.h"
+
+#define COMMON_OPTIONS "--help --quiet --verbose --home --host-mode"
+
+static const char head[] =
+	"# bash completion for quark: . <(quark completion bash)\n"
+	"_quark() {\n"
+	"	local current=$2 previous=$3 verb= skip= word\n"
+	"	COMPREPLY=()\n"
+	"	for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
+	"		if [[ $skip ]]; then skip=; continue; fi\n"
+	"		case $word in\n"
+	"		--home | --host-mode) skip=1 ;;\n"
+	"		-*) ;;\n"
+	"		*) verb=$word; break ;;\n"
+	"		esac\n"
+	"	done\n"
+	"	case $previous in\n"
+	"	--level) COMPREPLY=($(compgen -W 'cold shell template parked' -- \"$current\")); return ;;\n"
+	"	--cpu) COMPREPLY=($(compgen -W 'portable host' -- \"$current\")); return ;;\n"
+	"	--host-mode) COMPREPLY=($(compgen -W 'auto kvm rig' -- \"$current\")); return ;;\n"
+	"	--home) COMPREPLY=($(compgen -d -- \"$current\")); return ;;\n"
+	"	esac\n"
+	"	case $verb in\n";
+
+/* Names of templates come from the folder, which is quicker than asking quark. */
+static const char tail[] =
+	"	esac\n"
+	"	[[ $current == -* ]] && return\n"
+	"	case \"$verb $previous\" in\n"
+	"	invoke\\ * | rm\\ * | snapshot\\ inspect | snapshot\\ verify)\n"
+	"		local home=${QUARK_HOME:-${XDG_DATA_HOME:-$HOME/.local/share}/quark}\n"
+	"		COMPREPLY=($(compgen -W \"$(command ls \"$home/templates\" 2>/dev/null)\" -- \"$current\"))\n"
+	"		;;\n"
+	"	build\\ *) COMPREPLY=($(compgen -d -- \"$current\")) ;;\n"
+	"	esac\n"
+	"}\n"
+	"complete -F _quark quark\n";
+
+static void print_script(const struct cli *cli)
+{
+	fputs(head, stdout);
+	fputs("	'') COMPREPLY=($(compgen -W '" COMMON_OPTIONS, stdout);
+	for (const struct verb *const *verb = cli->verbs; *verb; verb++)
+		printf(" %s", (*verb)->name);
+	fputs("' -- \"$current\")) ;;\n", stdout);
+	for (const struct verb *const *verb = cli->verbs; *verb; verb++)
+		printf("	%s) COMPREPLY=($(compgen -W '" COMMON_OPTIONS " %s' -- \"$current\")) ;;\n",
+		       (*verb)->name, (*verb)->options ? (*verb)->options : "");
+	fputs(tail, stdout);
+}
+
+static int run(struct cli *cli, int argc, char **argv)
+{
+	int code;
+
+	if (!cli_simple(cli, argc, argv, NULL, &code))
+		return code;
+	if (strcmp(argv[optind], "bash") != 0)
+		return cli_usage(cli, "no completion for '%s': only bash", argv[optind]);
+	print_script(cli);
+	return EXIT_OK;
+}
+
+const struct verb verb_completion = {
+	.name = "completion",
+	.summary = "print a completion script for a shell",
+	.help = "completion bash\n\nPrints a script for bash; use it by: . <(quark completion bash)\n\n",
+	.options = "bash",
+	.least = 1,
+	.most = 1,
+	.run = run,
+};
