@@ -28,7 +28,8 @@ struct cpuid_rule {
 #define KEEP 0xffffffffu
 
 /* 1.EDX: x86-64-v1 with MTRR, PAT, CLFLUSH; no HTT, no ACPI thermal. 1.ECX: x2APIC, hypervisor.
- * 8000_0001: SYSCALL, NX, LM and the AMD mirror of leaf 1; LAHF. 8000_0008: 36 physical bits.
+ * 8000_0001: SYSCALL, NX, LM and the AMD mirror of leaf 1; LAHF. 8000_0008: 36 physical bits. No brand
+ * string: two hosts of one vendor give the same view, so their templates and shells are alike.
  * 4000_0001: kvmclock (new MSRs, stable) and no I/O delay; nothing that writes to guest memory. */
 static const struct cpuid_rule portable_rules[] = {
 	{ 0x00000000, { 0, KEEP, KEEP, KEEP }, { 1 } },
@@ -37,9 +38,6 @@ static const struct cpuid_rule portable_rules[] = {
 	{ KVM_CPUID_FEATURES_LEAF, { 1u << 1 | 1u << 3 | 1u << 24, 0, 0, 0 }, {} },
 	{ 0x80000000, { 0, KEEP, KEEP, KEEP }, { 0x80000008 } },
 	{ 0x80000001, { 0, 0, 1, 0x2193fbff & ~(1u << 25) & ~(1u << 22) }, {} },
-	{ 0x80000002, { KEEP, KEEP, KEEP, KEEP }, {} },
-	{ 0x80000003, { KEEP, KEEP, KEEP, KEEP }, {} },
-	{ 0x80000004, { KEEP, KEEP, KEEP, KEEP }, {} },
 	{ 0x80000008, { 0, 0, 0, 0 }, { 0x3024 } },
 };
 

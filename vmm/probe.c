@@ -313,8 +313,8 @@ static const char *device_advice(int r)
 	case -ENOTSUP:
 		return "use a newer kernel";
 	default:
-		return "load kvm-amd or kvm-intel, or enable virtualization in the firmware, or nested "
-		       "virtualization in the hypervisor";
+		return "load kvm-amd or kvm-intel, or enable virtualization in the firmware, or "
+		       "nested virtualization in the hypervisor";
 	}
 }
 
@@ -540,7 +540,7 @@ static int expect_fault(struct probe_vm *vm, uint32_t cs, struct err *err)
 		return r;
 	if (regs.rsi != HOLE_GVA || regs.rdx != PAGE_FAULT_USER_WRITE)
 		return err_set(err, -EIO,
-			       "a page fault says address 0x%llx, error 0x%llx instead of 0x%x, 0x%x",
+			       "a page fault says 0x%llx, error 0x%llx instead of 0x%x, 0x%x",
 			       regs.rsi, regs.rdx, HOLE_GVA, PAGE_FAULT_USER_WRITE);
 	return 0;
 }

@@ -90,14 +90,31 @@ static int create_machine(struct vm *vm, struct err *err)
 	return 0;
 }
 
-static int create_vcpus(struct vm *vm, struct err *err)
+static int choose_cpuid(struct vm *vm, const struct vm_state *like, struct err *err)
 {
 	int r = cpuid_supported(vm->kvm_fd, &vm->supported, err);
 
 	if (r < 0)
 		return r;
-	vm->cpuid = vm->supported;
-	cpuid_apply_template(&vm->cpuid, vm->cpu_template);
+	if (!like) {
+		vm->cpuid = vm->supported;
+		cpuid_apply_template(&vm->cpuid, vm->cpu_template);
+		return 0;
+	}
+	r = cpuid_check(&vm->supported, like->cpuid, like->cpuid_count, err);
+	if (r < 0)
+		return r;
+	vm->cpuid.head.nent = like->cpuid_count;
+	memcpy(vm->cpuid.entries, like->cpuid, sizeof(vm->cpuid.entries));
+	return 0;
+}
+
+static int create_vcpus(struct vm *vm, const struct vm_state *like, struct err *err)
+{
+	int r = choose_cpuid(vm, like, err);
+
+	if (r < 0)
+		return r;
 	vm->has_xsave = vm->cpu_template == CPU_TEMPLATE_HOST &&
 			ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_XSAVE) > 0;
 	r = ioctl(vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
@@ -177,7 +194,7 @@ int vm_new(struct vm **ret_vm, const struct vm_config *config, struct err *err)
 	if ((r = kvm_open(&vm->kvm_fd, err)) < 0 || (r = create_machine(vm, err)) < 0 ||
 	    (r = memory_reserve(&vm->memory, full.memory_bytes, err)) < 0 ||
 	    (r = memory_register(vm->fd, &vm->memory, err)) < 0 ||
-	    (r = add_devices(vm, &full, err)) < 0 || (r = create_vcpus(vm, err)) < 0 ||
+	    (r = add_devices(vm, &full, err)) < 0 || (r = create_vcpus(vm, full.like, err)) < 0 ||
 	    (r = vm_threads_start(vm, err)) < 0)
 		return r;
 	*ret_vm = TAKE_PTR(vm);

@@ -240,23 +240,6 @@ static inline int order_take(struct quark_request *ret_request)
 	}
 }
 
-HOT int quark_next(struct quark_request *ret_request)
-{
-	int r;
-
-	if (!guest.bell) {
-		r = guest_start();
-		if (r < 0)
-			return r;
-	}
-	guest.sequence = 0;
-	do {
-		doorbell_ring(guest.bell, DOORBELL_READY);
-		r = order_take(ret_request);
-	} while (r > 0);
-	return r;
-}
-
 HOT static int answer(const void *data, size_t bytes, uint32_t doorbell)
 {
 	volatile struct mailbox_header *header;
@@ -280,6 +263,25 @@ HOT static int answer(const void *data, size_t bytes, uint32_t doorbell)
 	guest.sequence = 0;
 	doorbell_ring(guest.bell, doorbell);
 	return 0;
+}
+
+HOT int quark_next(struct quark_request *ret_request)
+{
+	static const char unanswered[] = "the function did not answer";
+	int r;
+
+	if (!guest.bell) {
+		r = guest_start();
+		if (r < 0)
+			return r;
+	}
+	if (guest.sequence)
+		(void)answer(unanswered, sizeof(unanswered) - 1, DOORBELL_FAILED);
+	do {
+		doorbell_ring(guest.bell, DOORBELL_READY);
+		r = order_take(ret_request);
+	} while (r > 0);
+	return r;
 }
 
 HOT int quark_respond(const void *data, size_t bytes)

@@ -22,13 +22,14 @@
 #include "snapshot.h"
 
 static const char help[] =
-	"usage: lumper shell --socket FD --mailbox FD [--memory SIZE] [--vcpus N] [--cpu TEMPLATE]\n"
+	"usage: lumper shell --socket FD --mailbox FD [OPTIONS]\n"
 	"\n"
 	"  --socket FD        inherited SOCK_SEQPACKET socket for orders and replies\n"
 	"  --mailbox FD       inherited 2 MiB memfd, shared with the caller\n"
 	"  --memory SIZE      guest memory in MiB, or with K, M, G (default 128)\n"
 	"  --vcpus N          1 to 8 (default 1)\n"
 	"  --cpu TEMPLATE     portable (default) or host\n"
+	"  --like FD          inherited state file whose CPUID the VM shall have\n"
 	"\n"
 	"Ends when the socket closes. Not for people: quark starts shells.\n";
 
@@ -39,7 +40,7 @@ enum { FD_MEMORY, FD_STATE, FD_WORKING_SET, FDS };
 
 /* One per process, and large: it lives in .bss, touched once before HELLO. */
 struct shell_process {
-	int socket, mailbox_fd;
+	int socket, mailbox_fd, like_fd;
 	struct shape_options shape;
 	struct vm *vm;
 	uint8_t *mailbox;
@@ -333,15 +334,32 @@ static void touch_buffers(struct shell_process *shell)
 		bytes[at] = bytes[at];
 }
 
+static int read_like(struct shell_process *shell, struct err *err)
+{
+	size_t bytes = 0;
+	int r = read_fd(shell, shell->like_fd, &bytes, err);
+
+	if (r == 0)
+		r = state_decode(&shell->state, shell->file, bytes, err);
+	shell->like_fd = fd_close(shell->like_fd);
+	return r;
+}
+
 static int prepare(struct shell_process *shell, struct err *err)
 {
-	const struct vm_config config = {
+	struct vm_config config = {
 		.memory_bytes = shell->shape.memory_bytes,
 		.vcpus = shell->shape.vcpus,
 		.cpu_template = shell->shape.cpu_template,
 	};
 	int r;
 
+	if (shell->like_fd >= 0) {
+		r = read_like(shell, err);
+		if (r < 0)
+			return r;
+		config.like = &shell->state;
+	}
 	if ((r = vm_new(&shell->vm, &config, err)) < 0 || (r = map_mailbox(shell, err)) < 0)
 		return r;
 	touch_buffers(shell);
@@ -349,11 +367,12 @@ static int prepare(struct shell_process *shell, struct err *err)
 	return r < 0 ? r : vm_rehearse(shell->vm, err);
 }
 
-enum { OPT_SOCKET = 256, OPT_MAILBOX, OPT_MEMORY, OPT_VCPUS, OPT_CPU };
+enum { OPT_SOCKET = 256, OPT_MAILBOX, OPT_LIKE, OPT_MEMORY, OPT_VCPUS, OPT_CPU };
 
 static const struct option long_options[] = {
 	{ "socket", required_argument, NULL, OPT_SOCKET },
 	{ "mailbox", required_argument, NULL, OPT_MAILBOX },
+	{ "like", required_argument, NULL, OPT_LIKE },
 	{ "memory", required_argument, NULL, OPT_MEMORY },
 	{ "vcpus", required_argument, NULL, OPT_VCPUS },
 	{ "cpu", required_argument, NULL, OPT_CPU },
@@ -361,21 +380,27 @@ static const struct option long_options[] = {
 	{},
 };
 
+static bool option_fd(const char *name, int *ret_fd)
+{
+	uint64_t number = 0;
+
+	if (!option_number(name, optarg, 0, 1 << 20, &number))
+		return false;
+	*ret_fd = (int)number;
+	return true;
+}
+
 static bool parse_option(struct shell_process *shell, int option)
 {
 	uint64_t number = 0;
 
 	switch (option) {
 	case OPT_SOCKET:
-		if (!option_number("socket", optarg, 0, 1 << 20, &number))
-			return false;
-		shell->socket = (int)number;
-		return true;
+		return option_fd("socket", &shell->socket);
 	case OPT_MAILBOX:
-		if (!option_number("mailbox", optarg, 0, 1 << 20, &number))
-			return false;
-		shell->mailbox_fd = (int)number;
-		return true;
+		return option_fd("mailbox", &shell->mailbox_fd);
+	case OPT_LIKE:
+		return option_fd("like", &shell->like_fd);
 	case OPT_MEMORY:
 		return option_memory(optarg, &shell->shape.memory_bytes);
 	case OPT_VCPUS:
@@ -392,7 +417,7 @@ static bool parse_option(struct shell_process *shell, int option)
 
 int cmd_shell(int argc, char **argv)
 {
-	static struct shell_process shell = { .socket = -1, .mailbox_fd = -1 };
+	static struct shell_process shell = { .socket = -1, .mailbox_fd = -1, .like_fd = -1 };
 	uint64_t start = monotonic_ns();
 	struct err err = {};
 	int option;

@@ -58,7 +58,8 @@ static void show_end(const char *whose, const char *path)
 		(void)fputc('\n', stderr);
 }
 
-/* lumper's codes for the ways a guest ends are one to us; a signal that killed it is a plain error. */
+/* lumper's codes for the ways a guest ends are one to us; a signal that killed it is a plain
+ * error. */
 static int exit_code_of_lumper(int code)
 {
 	if (code > 128)
@@ -157,18 +158,19 @@ int template_record(const struct cli *cli, const struct bake *bake, const struct
 	if (write_request(request + 1, sample, &err) < 0)
 		return cli_fail(&err);
 	run.output = response;
-	ARGS_ADD(&run.args, cli->paths.lumper, "restore", bake->folder, "--record", "--request", request,
-		 "--quiet", "--timeout", numbers.timeout);
+	ARGS_ADD(&run.args, cli->paths.lumper, "restore", bake->folder, "--record", "--request",
+		 request, "--quiet", "--timeout", numbers.timeout);
 	code = run_lumper(cli, bake, &run);
 	if (code == EXIT_OK)
 		return code;
 	show_end("lumper", response);
 	if (code == EXIT_FUNCTION_FAILED) {
-		cli_say(cli, "the function failed the sample request, so no working set is recorded: "
-			     "name a request that it answers with --sample");
+		cli_say(cli, "the function failed the sample request, so no working set is "
+			     "recorded: name a request that it answers with --sample");
 		return EXIT_OK;
 	}
-	(void)err_set(&err, -EIO, "the working set of '%s' was not recorded (lumper's exit code %d)",
+	(void)err_set(&err, -EIO,
+		      "the working set of '%s' was not recorded (lumper's exit code %d)",
 		      bake->name, code);
 	return cli_fail_as(exit_code_of_lumper(code), &err);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Making a template from an initramfs: lumper boots it and captures it at its first next(), here or in
- * the rig.
+ * Making a template from an initramfs: lumper boots it and captures it at its first next(), here or
+ * in the rig.
  */
 #pragma once
 
@@ -25,6 +25,7 @@ struct bake {
 /* Each returns an exit code, having said what is wrong. Blocking: a boot takes seconds. */
 int template_bake(const struct cli *cli, const struct bake *bake);
 
-/* Finds the working set by one restore with a sample request, and adds its record to the template. A
- * request that the function fails is a note, not an error: the template is good without a record. */
+/* Finds the working set by one restore with a sample request, and adds its record to the template.
+ * A request that the function fails is a note, not an error: the template is good without a
+ * record. */
 int template_record(const struct cli *cli, const struct bake *bake, const struct request *sample);

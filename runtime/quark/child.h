@@ -33,9 +33,9 @@ struct child_config {
 };
 #define CHILD_INHERIT ((struct child_config){.in = -1, .out = -1, .err = -1})
 
-/* Runs a program by its path and waits for it. *ret_code is its exit code, 128 + N when signal N killed
- * it, or EXIT_TIMEOUT. Interrupts reach the child, which is in our process group; we outlive it and
- * report. */
+/* Runs a program by its path and waits for it. *ret_code is its exit code, 128 + N when signal N
+ * killed it, or EXIT_TIMEOUT. Interrupts reach the child, which is in our process group; we outlive
+ * it and report. */
 int child_run(const struct args *args, const struct child_config *config, int *ret_code,
 	      struct err *err);
 

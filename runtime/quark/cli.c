@@ -50,9 +50,9 @@ static void print_help(const struct cli *cli)
 	       "Starts functions in micro-VMs, from snapshots.\n\nVerbs:\n");
 	for (const struct verb *const *verb = cli->verbs; *verb; verb++)
 		printf("  %-12s %s\n", (*verb)->name, (*verb)->summary);
-	printf("\n%s\nExit codes: 0 done, 1 error, 2 bad usage, 3 the function failed, 4 the guest died,\n"
-	       "5 the template was refused, 6 not found, 7 this host cannot, 124 timed out, 125 the rig\n"
-	       "failed.\n",
+	printf("\n%s\n"
+	       "Exit codes: 0 done, 1 error, 2 bad usage, 3 the function failed, 4 the guest died,\n"
+	       "5 template refused, 6 not found, 7 this host cannot, 124 timed out, 125 rig failed.\n",
 	       common_help);
 }
 
@@ -176,8 +176,8 @@ bool cli_number(const struct cli *cli, const char *option, const char *text, uns
 	errno = 0;
 	value = strtoul(text, &end, 10);
 	if (text[0] < '0' || text[0] > '9' || *end || errno || value < least || value > most) {
-		(void)cli_usage(cli, "%s: '%s' is not a number from %lu to %lu", option, text, least,
-				most);
+		(void)cli_usage(cli, "%s: '%s' is not a number from %lu to %lu", option, text,
+				least, most);
 		return false;
 	}
 	*ret_value = (unsigned int)value;

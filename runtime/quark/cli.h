@@ -18,7 +18,7 @@ struct cli;
 struct verb {
 	const char *name;
 	const char *summary; /* one line for `quark --help` */
-	const char *help;    /* after "usage: quark ": arguments, then a blank line and the options */
+	const char *help;    /* what follows "usage: quark " */
 	const char *options; /* its long options, for completion; may be NULL */
 	int least, most;     /* arguments, options not counted */
 	int (*run)(struct cli *cli, int argc, char **argv); /* returns an enum exit_code */
@@ -34,9 +34,9 @@ struct cli {
 };
 
 /* The options that every verb takes are handled inside; what is left comes back as getopt_long's
- * value for the verb's own `options` (which may be NULL), -1 at the end of them. OPT_EXIT means: return
- * *ret_code now (help was printed, or the command line is wrong). `short_options` are getopt's;
- * with '+' before them, parsing ends at the first argument. */
+ * value for the verb's own `options` (which may be NULL), -1 at the end of them. OPT_EXIT means:
+ * return *ret_code now (help was printed, or the command line is wrong). `short_options` are
+ * getopt's; with '+' before them, parsing ends at the first argument. */
 int cli_getopt(struct cli *cli, int argc, char **argv, const char *short_options,
 	       const struct option *options, int *ret_code);
 enum { OPT_EXIT = 0x1000, OPT_VERB = 0x100 /* first value for a verb's own long options */ };
@@ -44,9 +44,9 @@ enum { OPT_EXIT = 0x1000, OPT_VERB = 0x100 /* first value for a verb's own long 
 /* Fills cli->paths, once the options are known. */
 int cli_open(struct cli *cli, struct err *err);
 
-/* Parses the command line of a verb that has no options of its own but --json (none when ret_json is
- * NULL); its arguments then begin at argv[optind]. Returns whether to go on; else *ret_code says with
- * what to exit. */
+/* Parses the command line of a verb that has no options of its own but --json (none when ret_json
+ * is NULL); its arguments then begin at argv[optind]. Returns whether to go on; else *ret_code says
+ * with what to exit. */
 bool cli_simple(struct cli *cli, int argc, char **argv, bool *ret_json, int *ret_code);
 
 /* Whether as many arguments are left as the verb takes; reports otherwise. */

@@ -168,8 +168,8 @@ static struct build_paths build_paths_of(const struct cli *cli)
 	};
 }
 
-/* The function's digest, and one of all else that shapes a template: the lumper that makes it, and the
- * guest's command line. */
+/* The function's digest, and one of all else that shapes a template: the lumper that makes it, and
+ * the guest's command line. */
 static int digest_inputs(const struct cli *cli, struct build *build, struct err *err)
 {
 	const struct build_paths paths = build_paths_of(cli);
@@ -359,25 +359,28 @@ static int run(struct cli *cli, int argc, char **argv)
 	return build_template(cli, &options);
 }
 
+static const char help[] =
+	"build FOLDER -t NAME [OPTION]...\n\n"
+	"Compiles the C function in FOLDER (function.json there may say how), boots it in a\n"
+	"micro-VM, and makes its snapshot at the first quark_next() the template NAME. Does\n"
+	"nothing when a template of the same inputs is there.\n\n"
+	"Options:\n"
+	"  -t, --template NAME   [a-z0-9][a-z0-9._-]*, at most 63 characters\n"
+	"  --memory MIB          guest memory, even, 32 to 8192 (default: function.json, or 64)\n"
+	"  --vcpus N             1 to 8 (default: function.json, or 1)\n"
+	"  --cpu portable|host   CPU that the guest sees (default: function.json, or portable)\n"
+	"  --sample DATA|@FILE|- request for the run that records which pages a request needs\n"
+	"                        (default: empty)\n"
+	"  --timeout S           for the boot to reach quark_next() (default 120)\n"
+	"  --force               build even when the template is up to date\n"
+	"Environment: CC, the compiler (default gcc); QUARK_KERNEL, a kernel image, or a folder\n"
+	"with boot/vmlinuz-* (default: what libexec/quark/kernel-fetch has fetched); in mode rig\n"
+	"it must not be below /tmp, /run or /dev/shm, which are the rig's own.\n\n";
+
 const struct verb verb_build = {
 	.name = "build",
 	.summary = "make a template from a function's folder",
-	.help = "build FOLDER -t NAME [OPTION]...\n\n"
-		"Compiles the C function in FOLDER (function.json there may say how), boots it in a\n"
-		"micro-VM, and makes its snapshot at the first quark_next() the template NAME. Does nothing\n"
-		"when a template of the same inputs is there.\n\n"
-		"Options:\n"
-		"  -t, --template NAME   [a-z0-9][a-z0-9._-]*, at most 63 characters\n"
-		"  --memory MIB          guest memory, even, 32 to 8192 (default: function.json, or 64)\n"
-		"  --vcpus N             1 to 8 (default: function.json, or 1)\n"
-		"  --cpu portable|host   features that the guest sees (default: function.json, or portable)\n"
-		"  --sample DATA|@FILE|- request for the run that records which pages a request needs\n"
-		"                        (default: empty)\n"
-		"  --timeout S           for the boot to reach quark_next() (default 120)\n"
-		"  --force               build even when the template is up to date\n"
-		"Environment: CC, the compiler (default gcc); QUARK_KERNEL, a kernel image, or a folder with\n"
-		"boot/vmlinuz-* (default: the one that libexec/quark/kernel-fetch has fetched); in mode rig\n"
-		"it must not be below /tmp, /run or /dev/shm, which are the rig's own.\n\n",
+	.help = help,
 	.options = "--template --memory --vcpus --cpu --sample --timeout --force",
 	.least = 1,
 	.most = 1,

@@ -11,6 +11,7 @@
 
 static const char head[] =
 	"# bash completion for quark: . <(quark completion bash)\n"
+	"_quark_words() { COMPREPLY=($(compgen -W \"$1\" -- \"$current\")); }\n"
 	"_quark() {\n"
 	"	local current=$2 previous=$3 verb= skip= word\n"
 	"	COMPREPLY=()\n"
@@ -23,9 +24,9 @@ static const char head[] =
 	"		esac\n"
 	"	done\n"
 	"	case $previous in\n"
-	"	--level) COMPREPLY=($(compgen -W 'cold shell template parked' -- \"$current\")); return ;;\n"
-	"	--cpu) COMPREPLY=($(compgen -W 'portable host' -- \"$current\")); return ;;\n"
-	"	--host-mode) COMPREPLY=($(compgen -W 'auto kvm rig' -- \"$current\")); return ;;\n"
+	"	--level) _quark_words 'cold shell template parked'; return ;;\n"
+	"	--cpu) _quark_words 'portable host'; return ;;\n"
+	"	--host-mode) _quark_words 'auto kvm rig'; return ;;\n"
 	"	--home) COMPREPLY=($(compgen -d -- \"$current\")); return ;;\n"
 	"	esac\n"
 	"	case $verb in\n";
@@ -37,7 +38,7 @@ static const char tail[] =
 	"	case \"$verb $previous\" in\n"
 	"	invoke\\ * | rm\\ * | snapshot\\ inspect | snapshot\\ verify)\n"
 	"		local home=${QUARK_HOME:-${XDG_DATA_HOME:-$HOME/.local/share}/quark}\n"
-	"		COMPREPLY=($(compgen -W \"$(command ls \"$home/templates\" 2>/dev/null)\" -- \"$current\"))\n"
+	"		_quark_words \"$(command ls \"$home/templates\" 2>/dev/null)\"\n"
 	"		;;\n"
 	"	build\\ *) COMPREPLY=($(compgen -d -- \"$current\")) ;;\n"
 	"	esac\n"
@@ -47,13 +48,13 @@ static const char tail[] =
 static void print_script(const struct cli *cli)
 {
 	fputs(head, stdout);
-	fputs("	'') COMPREPLY=($(compgen -W '" COMMON_OPTIONS, stdout);
+	fputs("	'') _quark_words '" COMMON_OPTIONS, stdout);
 	for (const struct verb *const *verb = cli->verbs; *verb; verb++)
 		printf(" %s", (*verb)->name);
-	fputs("' -- \"$current\")) ;;\n", stdout);
+	fputs("' ;;\n", stdout);
 	for (const struct verb *const *verb = cli->verbs; *verb; verb++)
-		printf("	%s) COMPREPLY=($(compgen -W '" COMMON_OPTIONS " %s' -- \"$current\")) ;;\n",
-		       (*verb)->name, (*verb)->options ? (*verb)->options : "");
+		printf("	%s) _quark_words '" COMMON_OPTIONS " %s' ;;\n", (*verb)->name,
+		       (*verb)->options ? (*verb)->options : "");
 	fputs(tail, stdout);
 }
 
@@ -69,10 +70,13 @@ static int run(struct cli *cli, int argc, char **argv)
 	return EXIT_OK;
 }
 
+static const char help[] =
+	"completion bash\n\nPrints a script for bash; use it by: . <(quark completion bash)\n\n";
+
 const struct verb verb_completion = {
 	.name = "completion",
 	.summary = "print a completion script for a shell",
-	.help = "completion bash\n\nPrints a script for bash; use it by: . <(quark completion bash)\n\n",
+	.help = help,
 	.options = "bash",
 	.least = 1,
 	.most = 1,

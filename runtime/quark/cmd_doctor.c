@@ -60,7 +60,7 @@ static void judge_kernel(const struct cli *cli, struct diagnosis *diagnosis)
 		.name = "guest-kernel",
 		.status = found ? KVM_CHECK_OK : KVM_CHECK_FAILED,
 		.found = found ? diagnosis->kernel : diagnosis->kernel_problem.message,
-		.advice = found ? "" : "that program fetches Debian's cloud kernel, and installs nothing",
+		.advice = found ? "" : "that program fetches Debian's; nothing is installed",
 	};
 }
 
@@ -142,16 +142,20 @@ static int run(struct cli *cli, int argc, char **argv)
 	return code;
 }
 
+static const char help[] =
+	"doctor [--json]\n\n"
+	"Runs tiny guests on /dev/kvm to see whether it can run an ordinary guest kernel, looks\n"
+	"for what the emulated host (the rig) and builds need, and names the host mode. Exit code\n"
+	"0: the mode works; 7: neither does.\n\n"
+	"Options:\n"
+	"  --json           {\"host_mode\": \"kvm\"|\"rig\", \"usable\": BOOL,\n"
+	"                   \"checks\": [{\"name\", \"status\", \"found\", \"advice\"}]}\n"
+	"                   status: \"ok\", \"failed\" or \"skipped\"\n\n";
+
 const struct verb verb_doctor = {
 	.name = "doctor",
 	.summary = "tell how micro-VMs run on this host",
-	.help = "doctor [--json]\n\n"
-		"Runs tiny guests on /dev/kvm to see whether it can run an ordinary guest kernel, looks\n"
-		"for what the emulated host (the rig) and builds need, and names the host mode. Exit code 0: the\n"
-		"mode works; 7: neither does.\n\n"
-		"Options:\n"
-		"  --json           {\"host_mode\": \"kvm\"|\"rig\", \"usable\": BOOL, \"checks\": [{\"name\",\n"
-		"                   \"status\": \"ok\"|\"failed\"|\"skipped\", \"found\", \"advice\"}]}\n\n",
+	.help = help,
 	.options = "--json",
 	.run = run,
 };

@@ -2,8 +2,8 @@
 /*
  * quark invoke: one request to a fresh clone of a template.
  *
- * In mode `rig` the same program runs again inside the rig, with the request on its stdin: a file of
- * ours may not be visible there.
+ * In mode `rig` the same program runs again inside the rig, with the request on its stdin: a file
+ * of ours may not be visible there.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -34,6 +34,7 @@ struct invocation {
 	const char *name;   /* borrowed */
 	const char *source; /* borrowed: what -d says, or NULL */
 	enum start_level level;
+	enum host_mode mode;
 	unsigned int timeout_s; /* 0: shell.h's default */
 	bool timing, json;
 	struct request request; /* owned */
@@ -133,10 +134,11 @@ static void print_timing(const struct start_times *times)
 	fprintf(stderr, "  %-10s %10s\n", "total", text);
 }
 
-/* RIG_CLOCK is set by the rig for what runs in it. */
-static const char *reported_mode(void)
+/* What runs in the rig is told to use the /dev/kvm there; the rig says by RIG_CLOCK that it is
+ * one. */
+static const char *reported_mode(const struct invocation *invocation)
 {
-	return host_mode_names[getenv("RIG_CLOCK") ? HOST_MODE_RIG : HOST_MODE_KVM];
+	return host_mode_names[getenv("RIG_CLOCK") ? HOST_MODE_RIG : invocation->mode];
 }
 
 static cJSON *json_head(const struct invocation *invocation, const char *status)
@@ -145,7 +147,7 @@ static cJSON *json_head(const struct invocation *invocation, const char *status)
 
 	(void)cJSON_AddStringToObject(object, "template", invocation->name);
 	(void)cJSON_AddStringToObject(object, "level", level_names[invocation->level]);
-	(void)cJSON_AddStringToObject(object, "host_mode", reported_mode());
+	(void)cJSON_AddStringToObject(object, "host_mode", reported_mode(invocation));
 	(void)cJSON_AddStringToObject(object, "status", status);
 	return object;
 }
@@ -298,9 +300,11 @@ static int invoke(struct cli *cli, struct invocation *invocation)
 {
 	struct err err = {0};
 
-	if (cli_open(cli, &err) < 0 || check_template(cli, invocation, &err) < 0 ||
-	    request_read(&invocation->request, invocation->source, &err) < 0 ||
-	    cli_host_mode(cli, &err) < 0)
+	if (cli_open(cli, &err) < 0 || cli_host_mode(cli, &err) < 0)
+		return report_failure(invocation, &err);
+	invocation->mode = cli->mode;
+	if (check_template(cli, invocation, &err) < 0 ||
+	    request_read(&invocation->request, invocation->source, &err) < 0)
 		return report_failure(invocation, &err);
 	return cli->mode == HOST_MODE_KVM ? invoke_here(cli, invocation)
 					  : invoke_in_rig(cli, invocation);
@@ -321,23 +325,28 @@ static int run(struct cli *cli, int argc, char **argv)
 	return code;
 }
 
+static const char help[] =
+	"invoke NAME [-d DATA|@FILE|-] [OPTION]...\n\n"
+	"Starts a fresh clone of the template NAME, sends it one request, and writes the response\n"
+	"to stdout, byte for byte. What the function logs goes to stderr. The clone is thrown\n"
+	"away.\n\n"
+	"Options:\n"
+	"  -d, --data DATA  the request: a text, @FILE, or - for stdin (default: empty)\n"
+	"  --level L        what exists when the request is sent; the rest is in the time:\n"
+	"                   cold: nothing (default); shell: a process with an empty VM;\n"
+	"                   template: a VM with the template loaded; parked: a clone that waits\n"
+	"  --timing         print the time of each stage to stderr\n"
+	"  --timeout S      give up after S seconds (exit code 124; default 10)\n"
+	"  --json           print one object instead: {\"template\", \"level\", \"host_mode\",\n"
+	"                   \"status\", \"bytes\", \"encoding\", \"response\", \"total_ns\",\n"
+	"                   \"stages\": {NAME: ns}}. status: \"ok\", \"failed\" (the response is the\n"
+	"                   function's message), or \"error\" with \"code\" and \"error\" only;\n"
+	"                   encoding: \"utf-8\" or \"base64\"\n\n";
+
 const struct verb verb_invoke = {
 	.name = "invoke",
 	.summary = "start a function from its template and ask it",
-	.help = "invoke NAME [-d DATA|@FILE|-] [OPTION]...\n\n"
-		"Starts a fresh clone of the template NAME, sends it one request, and writes the response\n"
-		"to stdout, byte for byte. What the function logs goes to stderr. The clone is thrown away.\n\n"
-		"Options:\n"
-		"  -d, --data DATA  the request: a text, @FILE, or - for stdin (default: empty)\n"
-		"  --level L        what exists when the request is sent; the rest is in the time:\n"
-		"                   cold: nothing (default); shell: a process with an empty VM;\n"
-		"                   template: a VM with the template loaded; parked: a clone that waits\n"
-		"  --timing         print the time of each stage to stderr\n"
-		"  --timeout S      give up after S seconds (exit code 124; default 10)\n"
-		"  --json           print one object instead: {\"template\", \"level\", \"host_mode\",\n"
-		"                   \"status\": \"ok\"|\"failed\", \"bytes\", \"encoding\": \"utf-8\"|\"base64\",\n"
-		"                   \"response\", \"total_ns\", \"stages\": {NAME: ns}}, or \"status\": \"error\"\n"
-		"                   with \"code\" and \"error\"\n\n",
+	.help = help,
 	.options = "--data --level --timing --timeout --json",
 	.least = 1,
 	.most = 1,

@@ -51,13 +51,16 @@ static int run(struct cli *cli, int argc, char **argv)
 	return cli_usage(cli, "'%s' is not start, status, stop or exec", argv[0]);
 }
 
+static const char help[] =
+	"rig start | status [--json] | stop | exec [OPTION]... -- COMMAND...\n\n"
+	"In mode `rig` quark runs micro-VMs in an emulated host, which it boots when it is needed\n"
+	"and keeps up between commands; it ends after ten minutes without one. These verbs are\n"
+	"for that rig; `rig --help` of the tool in libexec/quark tells the options of exec.\n\n";
+
 const struct verb verb_rig = {
 	.name = "rig",
 	.summary = "start, stop and use the emulated host",
-	.help = "rig start | status [--json] | stop | exec [OPTION]... -- COMMAND...\n\n"
-		"In mode `rig` quark runs micro-VMs in an emulated host, which it boots when it is needed\n"
-		"and keeps up between commands; it ends after ten minutes without one. These verbs are\n"
-		"for that rig; `rig --help` of the tool in libexec/quark tells the options of exec.\n\n",
+	.help = help,
 	.options = "start status stop exec",
 	.least = 1,
 	.most = 256,

@@ -19,10 +19,13 @@ static int run(struct cli *cli, int argc, char **argv)
 	return EXIT_OK;
 }
 
+static const char help[] =
+	"rm NAME\n\nRemoves the template NAME.\n\n";
+
 const struct verb verb_rm = {
 	.name = "rm",
 	.summary = "remove a template",
-	.help = "rm NAME\n\nRemoves the template NAME.\n\n",
+	.help = help,
 	.least = 1,
 	.most = 1,
 	.run = run,

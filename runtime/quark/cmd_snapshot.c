@@ -49,7 +49,9 @@ static const char *text_of(const struct manifest *manifest, const struct text_me
 static const struct snapshot_file *file_of(const struct manifest *manifest,
 					   const struct file_member *member)
 {
-	return (const struct snapshot_file *)(const void *)((const char *)manifest + member->offset);
+	const void *at = (const char *)manifest + member->offset;
+
+	return at;
 }
 
 /* Where a vCPU stopped, in the words of the manual: its ring and its mode. */
@@ -97,8 +99,9 @@ static void print_state(const struct vm_state *state)
 	for (uint32_t i = 0; i < state->vcpu_count; i++) {
 		const struct vcpu_state *vcpu = &state->vcpus[i];
 
-		printf("  vcpu %" PRIu32 "       %s, rip 0x%llx, cr3 0x%llx, %" PRIu32 " MSRs, %s\n", i,
-		       ring_of(vcpu), vcpu->regs.rip, vcpu->sregs.cr3, vcpu->msr_count,
+		printf("  vcpu %" PRIu32 "       %s, rip 0x%llx, cr3 0x%llx, %" PRIu32
+		       " MSRs, %s\n",
+		       i, ring_of(vcpu), vcpu->regs.rip, vcpu->sregs.cr3, vcpu->msr_count,
 		       vcpu->has_xsave ? "XSAVE" : "FXSAVE");
 	}
 	printf("  cpuid        %" PRIu32 " entries\n", state->cpuid_count);
@@ -257,16 +260,19 @@ static int run(struct cli *cli, int argc, char **argv)
 	return cli_usage(cli, "'%s' is neither inspect nor verify", argv[optind]);
 }
 
+static const char help[] =
+	"snapshot inspect|verify NAME|PATH [--json]\n\n"
+	"inspect shows the manifest and a summary of the state; manifest and state are checked on\n"
+	"the way. verify also reads the memory and compares every digest. An argument with a '/'\n"
+	"is a template's folder. Exit code 5: the template is damaged or of another version.\n\n"
+	"Options:\n"
+	"  --json           inspect: the manifest's members, \"files\", \"state\", \"working_set\";\n"
+	"                   verify: {\"template\", \"ok\": BOOL, \"error\"}\n\n";
+
 const struct verb verb_snapshot = {
 	.name = "snapshot",
 	.summary = "look into a template, or check every byte of it",
-	.help = "snapshot inspect|verify NAME|PATH [--json]\n\n"
-		"inspect shows the manifest and a summary of the state; manifest and state are checked on\n"
-		"the way. verify also reads the memory and compares every digest. An argument with a '/' is\n"
-		"a template's folder. Exit code 5: the template is damaged or of another version.\n\n"
-		"Options:\n"
-		"  --json           inspect: the manifest's members, \"files\", \"state\" and \"working_set\";\n"
-		"                   verify: {\"template\", \"ok\": BOOL, \"error\"}\n\n",
+	.help = help,
 	.options = "inspect verify --json",
 	.least = 2,
 	.most = 2,

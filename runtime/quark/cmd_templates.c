@@ -119,15 +119,19 @@ static int run(struct cli *cli, int argc, char **argv)
 	return print_all(cli, &names, json);
 }
 
+static const char help[] =
+	"templates [--json]\n\n"
+	"Lists all templates: name, memory, vCPUs, CPU template, size on the disk, age, and\n"
+	"whether it can be used (ok) or not (refused, with the reason).\n\n"
+	"Options:\n"
+	"  --json           [{\"name\", \"state\", \"disk_bytes\", ...}]; state \"ok\": \"function\",\n"
+	"                   \"created\", \"cpu\", \"vcpus\", \"memory_bytes\", \"age_s\" too;\n"
+	"                   state \"refused\": \"reason\" too\n\n";
+
 const struct verb verb_templates = {
 	.name = "templates",
 	.summary = "list the templates",
-	.help = "templates [--json]\n\n"
-		"Lists all templates: name, memory, vCPUs, CPU template, size on the disk, age, and\n"
-		"whether it can be used (ok) or not (refused, with the reason).\n\n"
-		"Options:\n"
-		"  --json           [{\"name\", \"state\": \"ok\"|\"refused\", \"disk_bytes\", \"reason\" or:\n"
-		"                   \"function\", \"created\", \"cpu\", \"vcpus\", \"memory_bytes\", \"age_s\"}]\n\n",
+	.help = help,
 	.options = "--json",
 	.run = run,
 };

@@ -16,9 +16,12 @@ static int run(struct cli *cli, int argc, char **argv)
 	return EXIT_OK;
 }
 
+static const char help[] =
+	"version\n\nPrints the version.\n\n";
+
 const struct verb verb_version = {
 	.name = "version",
 	.summary = "print the version",
-	.help = "version\n\nPrints the version.\n\n",
+	.help = help,
 	.run = run,
 };

@@ -16,7 +16,7 @@ static const struct {
 	{"console=ttyS0", "the serial port is the only console"},
 	{"quiet", "each character is an exit: full boot messages cost more than the boot"},
 	{"panic=-1", "a panic becomes a reset at once, which lumper reports as a crash"},
-	{"reboot=k,panic_warm", "reset by the keyboard controller; a panic leaves the warm-boot flag"},
+	{"reboot=k,panic_warm", "reset by the keyboard controller; a panic leaves a flag"},
 	{"nokaslr", "a snapshot fixes the layout anyway, and equal layouts share pages"},
 	{"mitigations=off", "one tenant and one function in each guest: nothing to defend inside"},
 	{"clocksource=kvm-clock", "the clock that can be moved forward after a restore"},

@@ -2,8 +2,8 @@
 /*
  * Choosing the host mode.
  *
- * The probe runs in a forked child with its result in shared memory, because a broken KVM may keep a
- * process in KVM_RUN for good, and because a child's death must not be ours.
+ * The probe runs in a forked child with its result in shared memory, because a broken KVM may keep
+ * a process in KVM_RUN for good, and because a child's death must not be ours.
  */
 #include "host_mode.h"
 

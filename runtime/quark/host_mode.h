@@ -2,8 +2,9 @@
 /*
  * Where micro-VMs run on this machine: directly (kvm), or inside an emulated host (rig).
  *
- * The answer comes from vmm/probe.c's tiny guests and is remembered in the home folder until anything
- * that it depends on changes: the boot, the kernel, /dev/kvm itself, or the caller's access to it.
+ * The answer comes from vmm/probe.c's tiny guests and is remembered in the home folder until
+ * anything that it depends on changes: the boot, the kernel, /dev/kvm itself, or the caller's
+ * access to it.
  */
 #pragma once
 

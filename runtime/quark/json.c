@@ -21,14 +21,17 @@ void json_add_u64(cJSON *object, const char *name, uint64_t value)
 	(void)cJSON_AddRawToObject(object, name, text);
 }
 
-/* Length of the sequence at `data`, 0 when it is none: RFC 3629, so no overlong forms, no surrogates,
- * nothing above U+10FFFF. */
+/* Length of the sequence at `data`, 0 when it is none: RFC 3629, so no overlong forms, no
+ * surrogates, nothing above U+10FFFF. */
 static size_t utf8_sequence(const uint8_t *data, size_t bytes)
 {
 	static const struct {
 		uint8_t mask, lead;
 		uint32_t least;
-	} forms[] = {{0x80, 0x00, 0}, {0xe0, 0xc0, 0x80}, {0xf0, 0xe0, 0x800}, {0xf8, 0xf0, 0x10000}};
+	} forms[] = {{0x80, 0x00, 0},
+		     {0xe0, 0xc0, 0x80},
+		     {0xf0, 0xe0, 0x800},
+		     {0xf8, 0xf0, 0x10000}};
 
 	for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
 		uint32_t c = data[0] & (uint8_t)~forms[i].mask;
@@ -42,7 +45,9 @@ static size_t utf8_sequence(const uint8_t *data, size_t bytes)
 				return 0;
 			c = c << 6 | (data[j] & 0x3f);
 		}
-		return c < forms[i].least || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0 : i + 1;
+		if (c < forms[i].least || c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
+			return 0;
+		return i + 1;
 	}
 	return 0;
 }

@@ -30,8 +30,8 @@ static char *cache_folder(void)
 	return n < 0 ? NULL : folder;
 }
 
-/* The last one in version order, should there be several. The real path names the version, and stays
- * what it is when the cache gets a newer one. */
+/* The last one in version order, should there be several. The real path names the version, and
+ * stays what it is when the cache gets a newer one. */
 static char *newest_image(const char *folder)
 {
 	cleanup_free char *pattern = NULL;
@@ -65,7 +65,8 @@ int kernel_find(const struct paths *paths, char **ret_kernel, struct err *err)
 	else
 		*ret_kernel = newest_image(place);
 	if (!*ret_kernel)
-		return err_set(err, -ENOENT, "no guest kernel in '%s': run %s (images/kernel/fetch)",
-			       place, paths->kernel_fetch);
+		return err_set(err, -ENOENT,
+			       "no guest kernel in '%s': run %s (images/kernel/fetch)", place,
+			       paths->kernel_fetch);
 	return 0;
 }

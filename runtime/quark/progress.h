@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Progress of a phase on stderr: silent for the first second, then a live line on a terminal, or plain
- * lines at growing distances elsewhere, and the time it took when it ends. Nothing when quiet.
+ * Progress of a phase on stderr: silent for the first second, then a live line on a terminal, or
+ * plain lines at growing distances elsewhere, and the time it took when it ends. Nothing when
+ * quiet.
  *
  * A thread does the writing, so a phase is any code between progress_begin and progress_end.
  */

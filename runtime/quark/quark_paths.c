@@ -127,8 +127,8 @@ int name_check(const char *name, struct err *err)
 {
 	if (!name_is_valid(name))
 		return err_set(err, -EINVAL,
-			       "'%s' is not a name: use a-z, 0-9, '.', '_' and '-', at most %d of them, "
-			       "beginning with a letter or digit",
+			       "'%s' is not a name: use a-z, 0-9, '.', '_' and '-', at most %d "
+			       "of them, beginning with a letter or digit",
 			       name, NAME_MAX_CHARS);
 	return 0;
 }

@@ -2,8 +2,9 @@
 /*
  * Where quark finds its programs and keeps its state.
  *
- * Programs lie beside this one: PREFIX/bin/quark, PREFIX/libexec/quark/rig, and so on, in a build tree
- * as after installation. State lies under the home folder, which is made when it is first needed.
+ * Programs lie beside this one: PREFIX/bin/quark, PREFIX/libexec/quark/rig, and so on, in a build
+ * tree as after installation. State lies under the home folder, which is made when it is first
+ * needed.
  */
 #pragma once
 

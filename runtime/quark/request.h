@@ -14,8 +14,8 @@ struct request {
 	size_t bytes;
 };
 
-/* NULL: empty; "-": all of stdin; "@FILE": the file; anything else: the text itself. -EMSGSIZE when it
- * is larger than the mailbox takes. */
+/* NULL: empty; "-": all of stdin; "@FILE": the file; anything else: the text itself. -EMSGSIZE when
+ * it is larger than the mailbox takes. */
 int request_read(struct request *ret_request, const char *source, struct err *err);
 void request_done(struct request *request);
 

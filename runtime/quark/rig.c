@@ -82,9 +82,9 @@ static bool state_has(const struct cli *cli, const char *name)
 	return asprintf(&path, "%s/%s", cli->paths.rig_state, name) >= 0 && access(path, F_OK) == 0;
 }
 
-/* As the tool itself tells it: the processes of a rig that is up hold the lock, and one that ended by
- * itself leaves `died`. Before the socket is there it is still being started, and the tool waits for
- * that. Asking here saves the start of a shell on every invocation. */
+/* As the tool itself tells it: the processes of a rig that is up hold the lock, and one that ended
+ * by itself leaves `died`. Before the socket is there it is still being started, and the tool waits
+ * for that. Asking here saves the start of a shell on every invocation. */
 static bool is_running(const struct cli *cli)
 {
 	cleanup_fd int lock = state_open(cli, "lock");

@@ -20,7 +20,8 @@ int rig_check(const struct paths *paths, struct err *err);
 /* Boots the rig unless it is up. Blocking, seconds. */
 int rig_ensure(const struct cli *cli, struct err *err);
 
-/* Puts into `args` what runs the arguments that are added behind it in the rig. The rig must be up. */
+/* Puts into `args` what runs the arguments that are added behind it in the rig. The rig must be
+ * up. */
 void rig_add_exec(const struct cli *cli, struct args *args);
 
 /* Tells the tool, and whatever it runs, where the state of our rigs is. */

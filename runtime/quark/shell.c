@@ -23,7 +23,7 @@
 #include "lumper/shell_proto.h"
 #include "mailbox_host.h"
 
-enum { DEFAULT_TIMEOUT_MS = 10000, CHILD_SOCKET_FD = 3, CHILD_MAILBOX_FD = 4 };
+enum { DEFAULT_TIMEOUT_MS = 10000, CHILD_SOCKET_FD = 3, CHILD_MAILBOX_FD = 4, CHILD_LIKE_FD = 5 };
 
 const char *const level_names[LEVELS] = {
 	[LEVEL_COLD] = "cold",
@@ -82,37 +82,69 @@ static int make_socket(struct shell *shell, int *ret_other, struct err *err)
 	return 0;
 }
 
-/* posix_spawn's dup2 onto the same number would leave close-on-exec set, so both go through numbers
- * that are not their targets. */
+/* What the child inherits, by the numbers that its command line names. */
+struct inheritance {
+	posix_spawn_file_actions_t actions;
+	int copies[3]; /* owned */
+	size_t count;
+};
+
+/* dup2 onto the same number would leave close-on-exec set, so each goes through a higher one. */
+static int inherit(struct inheritance *inheritance, int fd, int as, struct err *err)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 10);
+
+	if (copy < 0)
+		return err_set(err, -errno, "cannot duplicate a descriptor: %s", strerror(errno));
+	inheritance->copies[inheritance->count++] = copy;
+	(void)posix_spawn_file_actions_adddup2(&inheritance->actions, copy, as);
+	return 0;
+}
+
+static int inherit_all(const struct shell *shell, struct inheritance *inheritance, int other,
+		       struct err *err)
+{
+	const struct template *like = shell->config.like;
+	int r;
+
+	if ((r = inherit(inheritance, other, CHILD_SOCKET_FD, err)) < 0 ||
+	    (r = inherit(inheritance, shell->mailbox_fd, CHILD_MAILBOX_FD, err)) < 0)
+		return r;
+	return like ? inherit(inheritance, template_state_fd(like), CHILD_LIKE_FD, err) : 0;
+}
+
 static int spawn_lumper(struct shell *shell, int other, struct err *err)
 {
 	static const char *const cpu_names[] = { "portable", "host" };
 	char memory[32], vcpus[8], *environment[] = { NULL };
+	char *cpu = (char *)cpu_names[shell->config.cpu_template == CPU_TEMPLATE_HOST];
 	char *argv[] = {
-		"lumper",   "shell", "--socket", "3",	  "--mailbox", "4", "--memory",
-		memory,	    "--vcpus", vcpus,	 "--cpu", (char *)cpu_names[shell->config.cpu_template & 1],
-		NULL,
+		"lumper", "shell", "--socket", "3", "--mailbox", "4",	  "--memory",
+		memory,	  "--vcpus", vcpus,    "--cpu", cpu,	 "--like", "5", NULL,
 	};
-	cleanup_fd int socket_high = fcntl(other, F_DUPFD_CLOEXEC, 10);
-	cleanup_fd int mailbox_high = fcntl(shell->mailbox_fd, F_DUPFD_CLOEXEC, 10);
-	posix_spawn_file_actions_t actions;
+	struct inheritance inheritance = {};
 	int r;
 
-	if (socket_high < 0 || mailbox_high < 0)
-		return err_set(err, -errno, "cannot duplicate a descriptor: %s", strerror(errno));
+	if (!shell->config.like)
+		argv[ARRAY_SIZE(argv) - 3] = NULL;
 	(void)snprintf(memory, sizeof(memory), "%lluK",
 		       (unsigned long long)(shell->config.memory_bytes >> 10));
 	(void)snprintf(vcpus, sizeof(vcpus), "%u", shell->config.vcpus);
-	(void)posix_spawn_file_actions_init(&actions);
-	(void)posix_spawn_file_actions_adddup2(&actions, socket_high, CHILD_SOCKET_FD);
-	(void)posix_spawn_file_actions_adddup2(&actions, mailbox_high, CHILD_MAILBOX_FD);
-	r = posix_spawn(&shell->pid, shell->config.lumper, &actions, NULL, argv, environment);
-	(void)posix_spawn_file_actions_destroy(&actions);
-	if (r) {
-		shell->pid = 0;
-		return err_set(err, -r, "cannot start '%s': %s", shell->config.lumper, strerror(r));
+	(void)posix_spawn_file_actions_init(&inheritance.actions);
+	r = inherit_all(shell, &inheritance, other, err);
+	if (r == 0) {
+		r = -posix_spawn(&shell->pid, shell->config.lumper, &inheritance.actions, NULL, argv,
+				 environment);
+		if (r < 0) {
+			shell->pid = 0;
+			(void)err_set(err, r, "cannot start '%s': %s", shell->config.lumper,
+				      strerror(-r));
+		}
 	}
-	return 0;
+	(void)posix_spawn_file_actions_destroy(&inheritance.actions);
+	for (size_t i = 0; i < inheritance.count; i++)
+		(void)fd_close(inheritance.copies[i]);
+	return r;
 }
 
 /* --- talking ------------------------------------------------------------------------------ */
@@ -393,10 +425,12 @@ int start_function(struct shell **ret_shell, const struct shell_config *config,
 		   struct err *err)
 {
 	cleanup_shell struct shell *shell = NULL;
+	struct shell_config full = *config;
 	uint64_t begin = monotonic_ns();
 	int r;
 
-	if ((r = shell_new(&shell, config, err)) < 0 ||
+	full.like = template;
+	if ((r = shell_new(&shell, &full, err)) < 0 ||
 	    (r = bring_to(shell, template, level, err)) < 0 ||
 	    (r = shell_invoke(shell, template, request, bytes, ret_response, ret_times, err)) < 0)
 		return r;

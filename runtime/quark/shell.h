@@ -32,6 +32,7 @@ struct shell_config {
 	uint64_t memory_bytes; /* the shape that templates must have */
 	uint32_t vcpus;
 	uint32_t cpu_template;
+	const struct template *like; /* borrowed: a template of the CPU that is wanted; may be NULL */
 	unsigned int timeout_ms; /* for any single reply; 0: 10,000 */
 	void (*log)(void *context, const char *text, size_t bytes); /* LOG text; NULL drops */
 	void *log_context;

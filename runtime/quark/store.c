@@ -75,8 +75,9 @@ int store_open(const struct paths *paths, const char *name_or_path, struct templ
 	if (r < 0)
 		return r;
 	r = template_open(ret_template, folder, err);
-	return r < 0 ? err_prefix(err, r == -ENOENT ? -EBADMSG : r, "template '%s'", name_or_path)
-		     : 0;
+	if (r == -ENOENT && err)
+		err->code = -EBADMSG;
+	return r == -ENOENT ? -EBADMSG : r;
 }
 
 static int compare_names(const void *a, const void *b)

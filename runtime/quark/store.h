@@ -11,13 +11,14 @@
 #include "quark_paths.h"
 #include "snapshot.h"
 
-/* The folder of a template, whether it exists or not. An argument with a '/' in it (or "." or "..") is
- * the path of a folder itself; anything else must be a valid name. The caller frees *ret_folder. */
+/* The folder of a template, whether it exists or not. An argument with a '/' in it (or "." or "..")
+ * is the path of a folder itself; anything else must be a valid name. The caller frees
+ * *ret_folder. */
 int store_folder(const struct paths *paths, const char *name_or_path, char **ret_folder,
 		 struct err *err);
 
-/* template_open on that folder. -ENOENT when there is no committed template; -EBADMSG when it lacks a
- * file. */
+/* template_open on that folder. -ENOENT when there is no committed template; -EBADMSG when it lacks
+ * a file. */
 int store_open(const struct paths *paths, const char *name_or_path, struct template **ret_template,
 	       struct err *err);
 

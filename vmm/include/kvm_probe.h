@@ -2,9 +2,9 @@
 /*
  * Can this host's /dev/kvm run an ordinary guest kernel?
  *
- * A /dev/kvm may open, report every capability, and still be unable to: nested hosts without hardware
- * virtualization emulate guest ring 0 instruction by instruction, or get SYSCALL wrong. So the probe
- * asks no flags: it runs guests of a few instructions and looks at what they did.
+ * A /dev/kvm may open, report every capability, and still be unable to: nested hosts without
+ * hardware virtualization emulate guest ring 0 instruction by instruction, or get SYSCALL wrong. So
+ * the probe asks no flags: it runs guests of a few instructions and looks at what they did.
  */
 #pragma once
 
@@ -41,9 +41,10 @@ struct kvm_probe {
 
 extern const char *const kvm_check_names[KVM_CHECKS];
 
-/* Runs all checks on /dev/kvm; when the device fails, the others are SKIPPED. Fills the zeroed *probe as it goes and keeps no pointer into it. Takes well under 100 ms
- * on a host that works, but a broken KVM may never return from KVM_RUN: call it in a child process
- * that can be killed, with *probe in memory shared with the parent. */
+/* Runs all checks on /dev/kvm; when the device fails, the others are SKIPPED. Fills the zeroed
+ * *probe as it goes and keeps no pointer into it. Takes well under 100 ms on a host that works, but
+ * a broken KVM may never return from KVM_RUN: call it in a child process that can be killed, with
+ * *probe in memory shared with the parent. */
 void kvm_probe_run(struct kvm_probe *probe);
 
 /* All checks are OK. */

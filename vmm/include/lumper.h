@@ -33,6 +33,10 @@ struct vm_config {
 	unsigned int vcpus;    /* 0: 1 */
 	enum cpu_template cpu_template;
 
+	/* A snapshot that the VM will be given: its CPUID is then used instead of the template's on this
+	 * host, because a vCPU's CPUID is fixed once it has run. Borrowed for the call; NULL: none. */
+	const struct vm_state *like;
+
 	/* Receives what the guest prints on its serial port. Called on a vCPU's thread; NULL drops. */
 	void (*console_write)(void *context, const uint8_t *data, size_t bytes);
 	void *console_context; /* borrowed until vm_free */
