@@ -21,7 +21,9 @@ struct bench_options {
 	bool show_response;
 
 	/* coldstart */
-	const char *templates[16]; /* folders */
+	struct {
+		const char *name, *folder;
+	} templates[16];
 	unsigned int template_count;
 	bool levels[LEVELS];
 	const char *lumper;
@@ -32,8 +34,8 @@ struct bench_options {
 };
 
 struct row {
-	const char *suite, *level, *wake;
-	char function[64];
+	const char *suite, *level;
+	char function[SNAPSHOT_NAME_MAX], wake[16];
 	unsigned int n;
 	uint64_t p50_ns, p99_ns, max_ns;
 	uint64_t stage_ns[STAGES]; /* medians */

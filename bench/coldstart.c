@@ -74,26 +74,27 @@ static int run_level(const struct bench_options *options, const struct template 
 }
 
 static void add_row(const struct bench_options *options, const struct template *template,
-		    enum start_level level, struct samples *samples, struct rows *rows)
+		    const char *name, enum start_level level, struct samples *samples,
+		    struct rows *rows)
 {
 	const struct manifest *manifest = template_manifest(template);
 	struct row row = {
 		.suite = "coldstart",
 		.level = level_names[level],
-		.wake = manifest->wake,
 		.has_stages = true,
 		.memory_bytes = manifest->memory_bytes,
 	};
 
-	(void)snprintf(row.function, sizeof(row.function), "%s", manifest->function);
+	(void)snprintf(row.function, sizeof(row.function), "%s", name);
+	(void)snprintf(row.wake, sizeof(row.wake), "%s", manifest->wake);
 	row_fill(&row, samples->total, options->n);
 	for (int i = 0; i < STAGES; i++)
 		row.stage_ns[i] = median_ns(samples->stage[i], options->n);
 	row_add(rows, &row);
 }
 
-static int run_template(const struct bench_options *options, const char *folder, struct rows *rows,
-			struct err *err)
+static int run_template(const struct bench_options *options, const char *name, const char *folder,
+			struct rows *rows, struct err *err)
 {
 	struct template *template = NULL;
 	struct samples samples = {};
@@ -107,7 +108,7 @@ static int run_template(const struct bench_options *options, const char *folder,
 			continue;
 		r = run_level(options, template, (enum start_level)level, &samples, err);
 		if (r == 0)
-			add_row(options, template, (enum start_level)level, &samples, rows);
+			add_row(options, template, name, (enum start_level)level, &samples, rows);
 	}
 	free(samples.total);
 	(void)template_free(template);
@@ -119,6 +120,7 @@ int coldstart_run(const struct bench_options *options, struct rows *rows, struct
 	int r = 0;
 
 	for (unsigned int i = 0; i < options->template_count && r == 0; i++)
-		r = run_template(options, options->templates[i], rows, err);
+		r = run_template(options, options->templates[i].name, options->templates[i].folder, rows,
+				 err);
 	return r;
 }

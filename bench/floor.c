@@ -115,7 +115,7 @@ static int sample(char *const argv[], const char *name, const struct bench_optio
 		  struct rows *rows, struct err *err)
 {
 	cleanup_free uint64_t *samples = calloc(options->n, sizeof(uint64_t));
-	struct row row = { .suite = "floor", .level = "process", .wake = "" };
+	struct row row = { .suite = "floor", .level = "process" };
 	int r = samples ? 0 : err_set(err, -ENOMEM, "out of memory");
 
 	for (unsigned int i = 0; i < options->n + UNCOUNTED && r == 0; i++) {

@@ -61,13 +61,22 @@ static bool set_n(struct bench_options *options, const char *text)
 	return true;
 }
 
-static bool add_template(struct bench_options *options, const char *folder)
+/* NAME=FOLDER */
+static bool add_template(struct bench_options *options, char *text)
 {
+	char *equals = strchr(text, '=');
+
+	if (!equals) {
+		fprintf(stderr, "quark-bench: --template takes NAME=FOLDER, not '%s'\n", text);
+		return false;
+	}
+	*equals = '\0';
 	if (options->template_count == ARRAY_SIZE(options->templates)) {
 		fprintf(stderr, "quark-bench: too many templates\n");
 		return false;
 	}
-	options->templates[options->template_count++] = folder;
+	options->templates[options->template_count].name = text;
+	options->templates[options->template_count++].folder = equals + 1;
 	return true;
 }
 

@@ -30,7 +30,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -40,6 +39,7 @@
 #define PORTS_MAX 16
 #define WORKS_MAX 64
 #define NEW_ROOT "/new"
+#define CLIENT_GRACE_MS 2000
 #define CLOCK_STEP_NS 250000000 /* a wall clock that is off by less is left alone */
 
 /* From /rig.conf in the initramfs: one "KEY VALUE" a line. */
@@ -64,8 +64,7 @@ struct session {
 	int in, out[2]; /* pipes to and from the command, -1 when closed */
 	bool exited;
 	uint32_t status;
-	size_t left[2]; /* after the exit: bytes of out[] that are the command's, not a survivor's
-			 */
+	size_t left[2]; /* after the exit: bytes in out[] that the command itself wrote */
 	bool in_eof; /* close in once pending is written */
 	uint8_t pending[RIG_CREDIT_BYTES]; /* STDIN that the pipe has not taken yet */
 	size_t n_pending;
@@ -316,6 +315,25 @@ static size_t port_read_any(int port, void *buf, size_t len)
 	}
 }
 
+/*
+ * The port says that its client is gone. The driver learns of clients and of data from two queues,
+ * and may hand out the first bytes of a new client before it hears that the old one went and this
+ * one came. So a client is gone for good only when none is there for a while. (When there is
+ * another one by then, what it sends is no frame, and ends the session too.)
+ */
+static bool port_has_client(int port)
+{
+	struct pollfd pfd = {.fd = port};
+
+	for (int ms = 0; ms < CLIENT_GRACE_MS; ms += 5) {
+		poll(&pfd, 1, 0);
+		if (!(pfd.revents & POLLHUP))
+			return true;
+		usleep(5000);
+	}
+	return false;
+}
+
 static bool port_read(int port, void *buf, size_t len)
 {
 	struct pollfd pfd = {.fd = port, .events = POLLIN};
@@ -324,9 +342,11 @@ static bool port_read(int port, void *buf, size_t len)
 
 	while (len > 0) {
 		n = read(port, p, len);
-		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+		if (n == 0 && !port_has_client(port))
 			return false;
-		if (n < 0) {
+		if (n < 0 && errno != EAGAIN && errno != EINTR)
+			return false;
+		if (n <= 0) {
 			poll(&pfd, 1, -1);
 			continue;
 		}
@@ -352,7 +372,7 @@ static bool port_write(int port, const void *buf, size_t len)
 			continue;
 		}
 		poll(&pfd, 1, -1);
-		if (pfd.revents & POLLHUP)
+		if ((pfd.revents & POLLHUP) && !port_has_client(port))
 			return false;
 	}
 	return true;
@@ -565,7 +585,9 @@ static void session_start(struct session *s)
 	if (read(report[0], &failure, sizeof(failure)) == sizeof(failure)) {
 		waitpid(s->pid, NULL, 0);
 		if (failure.where == 0)
-			session_fail(s, 125, "the rig cannot enter", cwd, failure.error);
+			session_fail(s, 125,
+				     "no such folder in the rig (share it with -w, or give --cwd):",
+				     cwd, failure.error);
 		session_fail(s, failure.error == ENOENT ? 127 : 126, "cannot run", argv[0],
 			     failure.error);
 	}

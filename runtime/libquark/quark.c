@@ -57,9 +57,8 @@ static int env_fd(const char *name)
 
 	if (!text || !*text)
 		return -1;
-	errno = 0;
 	fd = strtol(text, &end, 10);
-	return errno || *end || fd < 0 || fd > INT32_MAX ? -1 : (int)fd;
+	return *end || fd < 0 || fd > INT32_MAX ? -1 : (int)fd;
 }
 
 static void *page_of(void *address)
@@ -171,10 +170,10 @@ static inline void copy(void *to, const void *from, size_t bytes)
 	__asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(bytes) : : "memory");
 }
 
-static inline bool within(uint32_t offset, uint64_t bytes, uint32_t area, uint32_t area_bytes)
+/* An offset below the area wraps round and is beyond its end. */
+static inline bool within(uint64_t offset, uint64_t bytes, uint32_t area, uint32_t area_bytes)
 {
-	return offset >= area && offset - area <= area_bytes &&
-	       bytes <= area_bytes - (offset - area);
+	return offset - area <= area_bytes && bytes <= area_bytes - (offset - area);
 }
 
 /* Brings the pages that the host lists into this machine's second-stage page tables. */
@@ -243,15 +242,13 @@ static inline int order_take(struct quark_request *ret_request)
 HOT static int answer(const void *data, size_t bytes, uint32_t doorbell)
 {
 	volatile struct mailbox_header *header;
-	/* Of a pointer below the mailbox this wraps round and is out of range, too. */
 	uint64_t offset = (uintptr_t)data - (uintptr_t)guest.mailbox;
 
 	if (guest.sequence == 0)
 		return -EINVAL;
 	if (bytes > MAILBOX_RESPONSE_MAX)
 		return -EMSGSIZE;
-	if (offset > UINT32_MAX ||
-	    !within((uint32_t)offset, bytes, MAILBOX_RESPONSE_OFFSET, MAILBOX_RESPONSE_MAX)) {
+	if (!within(offset, bytes, MAILBOX_RESPONSE_OFFSET, MAILBOX_RESPONSE_MAX)) {
 		offset = bytes <= MAILBOX_SMALL_RESPONSE_MAX ? MAILBOX_SMALL_RESPONSE_OFFSET
 							     : MAILBOX_RESPONSE_OFFSET;
 		copy(guest.mailbox + offset, data, bytes);

@@ -32,8 +32,9 @@ struct quark_request {
 	const uint8_t *entropy; /* 64 bytes, fresh for every clone */
 };
 
-/* Rings READY and waits for a request. One that was not answered fails first. 0; -EPROTO when the host's side of the mailbox is not what
- * this library knows; -ENODEV when the process was not given a doorbell and mailbox. */
+/* Rings READY and waits for a request; one that was not answered fails first. 0; -EPROTO when the
+ * host's side of the mailbox is not what this library knows; -ENODEV when the process was not given
+ * a doorbell and mailbox. */
 int quark_next(struct quark_request *ret_request);
 
 /* Answers the request. `data` may lie anywhere, also in quark_response_buffer (then nothing is

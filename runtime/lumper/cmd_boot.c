@@ -300,6 +300,7 @@ static int boot(const struct boot_options *options, struct console *console)
 	else
 		code = run(vm, options, console);
 	signalled_vm = NULL;
+	console_stop_input(console);
 	(void)vm_free(vm);
 	return code;
 }

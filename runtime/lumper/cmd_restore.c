@@ -277,6 +277,7 @@ int cmd_restore(int argc, char **argv)
 		code = run_guest(&run);
 	if (options.record && code == EXIT_OK)
 		code = save_record(&run);
+	console_stop_input(run.console);
 	(void)vm_free(run.vm);
 	(void)recorder_free(run.recorder);
 	(void)console_free(run.console);

@@ -4,10 +4,12 @@
  * thread; input has a thread of its own.
  */
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -21,9 +23,10 @@ struct console {
 	int fd;	       /* borrowed */
 	struct vm *vm; /* borrowed */
 	pthread_t thread;
+	int wake; /* owned eventfd that ends the thread, or -1 */
 	bool has_thread, has_mode;
 	struct termios mode; /* of stdin, to be restored */
-	atomic_bool wants_exit;
+	atomic_bool wants_exit, stops;
 };
 
 int console_new(struct console **ret_console, int fd, struct err *err)
@@ -33,6 +36,7 @@ int console_new(struct console **ret_console, int fd, struct err *err)
 	if (!console)
 		return err_set(err, -ENOMEM, "out of memory");
 	console->fd = fd;
+	console->wake = -1;
 	*ret_console = console;
 	return 0;
 }
@@ -61,17 +65,31 @@ static bool handle_escape(struct console *console, bool *escaped, uint8_t byte)
 	return false;
 }
 
+/* Waits for a byte; false at the end of input or when the thread is to end. */
+static bool next_byte(const struct console *console, uint8_t *ret_byte)
+{
+	struct pollfd fds[] = {
+		{ .fd = STDIN_FILENO, .events = POLLIN },
+		{ .fd = console->wake, .events = POLLIN },
+	};
+
+	while (poll(fds, ARRAY_SIZE(fds), -1) < 0)
+		if (errno != EINTR)
+			return false;
+	return !fds[1].revents && read(STDIN_FILENO, ret_byte, 1) == 1;
+}
+
 static void *input_thread(void *context)
 {
 	struct console *console = context;
 	bool escaped = false;
 	uint8_t byte;
 
-	while (read(STDIN_FILENO, &byte, 1) == 1) {
+	while (next_byte(console, &byte)) {
 		if (handle_escape(console, &escaped, byte))
 			continue;
 		/* A full queue means that the guest does not read: wait for it. */
-		while (vm_console_input(console->vm, &byte, 1) == 0)
+		while (vm_console_input(console->vm, &byte, 1) == 0 && !atomic_load(&console->stops))
 			(void)usleep(1000);
 	}
 	return NULL;
@@ -84,6 +102,9 @@ int console_start_input(struct console *console, struct vm *vm, struct err *err)
 	int r;
 
 	console->vm = vm;
+	console->wake = eventfd(0, EFD_CLOEXEC);
+	if (console->wake < 0)
+		return err_set(err, -errno, "eventfd: %s", strerror(errno));
 	if (tcgetattr(STDIN_FILENO, &console->mode) == 0) {
 		console->has_mode = true;
 		raw = console->mode;
@@ -107,14 +128,25 @@ bool console_wants_exit(const struct console *console)
 	return atomic_load(&console->wants_exit);
 }
 
+/* Not by pthread_cancel: it loads a library, which the jail does not allow. */
+void console_stop_input(struct console *console)
+{
+	static const uint64_t one = 1;
+
+	if (!console->has_thread)
+		return;
+	atomic_store(&console->stops, true);
+	(void)file_write_all(console->wake, &one, sizeof(one));
+	(void)pthread_join(console->thread, NULL);
+	console->has_thread = false;
+}
+
 struct console *console_free(struct console *console)
 {
 	if (!console)
 		return NULL;
-	if (console->has_thread) {
-		(void)pthread_cancel(console->thread);
-		(void)pthread_join(console->thread, NULL);
-	}
+	console_stop_input(console);
+	(void)fd_close(console->wake);
 	if (console->has_mode)
 		(void)tcsetattr(STDIN_FILENO, TCSANOW, &console->mode);
 	free(console);

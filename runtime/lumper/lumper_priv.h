@@ -59,4 +59,6 @@ int console_new(struct console **ret_console, int fd, struct err *err);
 void console_write(void *console, const uint8_t *data, size_t bytes);
 int console_start_input(struct console *console, struct vm *vm, struct err *err);
 bool console_wants_exit(const struct console *console);
+/* To be called before the VM goes; console_free does it, too. */
+void console_stop_input(struct console *console);
 struct console *console_free(struct console *console);

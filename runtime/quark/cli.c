@@ -51,8 +51,8 @@ static void print_help(const struct cli *cli)
 	for (const struct verb *const *verb = cli->verbs; *verb; verb++)
 		printf("  %-12s %s\n", (*verb)->name, (*verb)->summary);
 	printf("\n%s\n"
-	       "Exit codes: 0 done, 1 error, 2 bad usage, 3 the function failed, 4 the guest died,\n"
-	       "5 template refused, 6 not found, 7 this host cannot, 124 timed out, 125 rig failed.\n",
+	       "Exit codes: 0 done, 1 error, 2 bad usage, 3 function failed, 4 guest died,\n"
+	       "5 template refused, 6 not found, 7 host cannot, 124 timed out, 125 rig failed.\n",
 	       common_help);
 }
 

@@ -339,7 +339,7 @@ static const char help[] =
 	"  --timeout S      give up after S seconds (exit code 124; default 10)\n"
 	"  --json           print one object instead: {\"template\", \"level\", \"host_mode\",\n"
 	"                   \"status\", \"bytes\", \"encoding\", \"response\", \"total_ns\",\n"
-	"                   \"stages\": {NAME: ns}}. status: \"ok\", \"failed\" (the response is the\n"
+	"                   \"stages\": {NAME: ns}}. status: \"ok\", \"failed\" (response is the\n"
 	"                   function's message), or \"error\" with \"code\" and \"error\" only;\n"
 	"                   encoding: \"utf-8\" or \"base64\"\n\n";
 

@@ -266,8 +266,8 @@ static const char help[] =
 	"the way. verify also reads the memory and compares every digest. An argument with a '/'\n"
 	"is a template's folder. Exit code 5: the template is damaged or of another version.\n\n"
 	"Options:\n"
-	"  --json           inspect: the manifest's members, \"files\", \"state\", \"working_set\";\n"
-	"                   verify: {\"template\", \"ok\": BOOL, \"error\"}\n\n";
+	"  --json           inspect: the manifest's members, \"files\", \"state\" and\n"
+	"                   \"working_set\"; verify: {\"template\", \"ok\": BOOL, \"error\"}\n\n";
 
 const struct verb verb_snapshot = {
 	.name = "snapshot",

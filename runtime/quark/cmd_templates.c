@@ -124,8 +124,9 @@ static const char help[] =
 	"Lists all templates: name, memory, vCPUs, CPU template, size on the disk, age, and\n"
 	"whether it can be used (ok) or not (refused, with the reason).\n\n"
 	"Options:\n"
-	"  --json           [{\"name\", \"state\", \"disk_bytes\", ...}]; state \"ok\": \"function\",\n"
-	"                   \"created\", \"cpu\", \"vcpus\", \"memory_bytes\", \"age_s\" too;\n"
+	"  --json           [{\"name\", \"state\", \"disk_bytes\", ...}]; state \"ok\":\n"
+	"                   \"function\", \"created\", \"cpu\", \"vcpus\", \"memory_bytes\",\n"
+	"                   \"age_s\" too;\n"
 	"                   state \"refused\": \"reason\" too\n\n";
 
 const struct verb verb_templates = {
