@@ -50,7 +50,11 @@ static void assign_page(struct walk *walk, uint64_t gva, uint64_t gpa, bool writ
 	if (!guest_gpa_to_offset(vm_memory_bytes(walk->vm), gpa, &offset))
 		return;
 	entry = find_entry(walk->set, offset);
-	if (entry && !entry->gva && (writable || !(entry->flags & WORKING_SET_WRITTEN)))
+	if (!entry)
+		return;
+	if (writable)
+		entry->flags |= WORKING_SET_WRITTEN;
+	if (!entry->gva && (writable || !(entry->flags & WORKING_SET_WRITTEN)))
 		entry->gva = gva;
 }
 
@@ -59,6 +63,18 @@ static void assign_leaf(struct walk *walk, uint64_t gva, uint64_t gpa, uint64_t 
 	gpa &= ~(bytes - 1);
 	for (uint64_t at = 0; at < bytes; at += GUEST_PAGE_BYTES)
 		assign_page(walk, gva + at, gpa + at, writable);
+}
+
+static void mark_table(struct walk *walk, uint64_t gpa)
+{
+	struct working_set_entry *entry;
+	uint64_t offset;
+
+	if (!guest_gpa_to_offset(vm_memory_bytes(walk->vm), gpa, &offset))
+		return;
+	entry = find_entry(walk->set, offset);
+	if (entry)
+		entry->flags |= WORKING_SET_WRITTEN;
 }
 
 /* `level` counts down from 3 (PML4) to 0 (page table). */
@@ -71,6 +87,7 @@ static void walk_table(struct walk *walk, uint64_t table_gpa, int level, uint64_
 	if (!table || !walk->tables_left)
 		return;
 	walk->tables_left--;
+	mark_table(walk, table_gpa);
 	for (int i = 0; i < count; i++, gva += span) {
 		uint64_t entry = table[i];
 		bool can_write = writable && (entry & ENTRY_WRITABLE);

@@ -4,8 +4,12 @@
  *
  * The page tables of the host cannot tell: a read fault on a file maps its neighbours too. So the VM's
  * range stays empty and userfaultfd reports each first touch, of the guest's and of KVM's own, to a
- * thread that copies the page in from the memory layer. Written is what was first touched by a write,
- * or differs from the layer at the end.
+ * thread that copies the page in from the memory layer.
+ *
+ * Which pages were written is not asked of the faults: KVM waits for a missing page as if to write it.
+ * Written is what differs from the layer at the end; what the function has mapped writable, since a
+ * variable may well have got its old value back; and every page-table page, since the processor's
+ * walker counts as a writer (AMD64 APM vol. 2, section 15.25.5).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -38,7 +42,7 @@ struct recorder {
 
 const unsigned long recorder_ioctls[] = { UFFDIO_COPY, UFFDIO_UNREGISTER, UFFDIO_WAKE, 0 };
 
-static void note(struct recorder *recorder, uint64_t offset, bool written)
+static void note(struct recorder *recorder, uint64_t offset)
 {
 	struct working_set *set = &recorder->set;
 
@@ -46,10 +50,7 @@ static void note(struct recorder *recorder, uint64_t offset, bool written)
 		return;
 	(void)pthread_mutex_lock(&recorder->lock);
 	if (set->count < WORKING_SET_MAX)
-		set->entries[set->count++] = (struct working_set_entry){
-			.offset = offset,
-			.flags = written ? WORKING_SET_WRITTEN : 0,
-		};
+		set->entries[set->count++] = (struct working_set_entry){ .offset = offset };
 	(void)pthread_mutex_unlock(&recorder->lock);
 }
 
@@ -73,7 +74,7 @@ static int serve_fault(struct recorder *recorder, const struct uffd_msg *message
 		return r;
 	if (ioctl(recorder->fault_fd, UFFDIO_COPY, &copy) < 0 && errno != EEXIST)
 		return -errno;
-	note(recorder, offset, message->arg.pagefault.flags & UFFD_PAGEFAULT_FLAG_WRITE);
+	note(recorder, offset);
 	return 0;
 }
 
@@ -184,12 +185,9 @@ static void sort_and_merge(struct working_set *set)
 	uint32_t kept = 0;
 
 	qsort(set->entries, set->count, sizeof(set->entries[0]), by_offset);
-	for (uint32_t i = 0; i < set->count; i++) {
-		if (kept && set->entries[kept - 1].offset == set->entries[i].offset)
-			set->entries[kept - 1].flags |= set->entries[i].flags;
-		else
+	for (uint32_t i = 0; i < set->count; i++)
+		if (!kept || set->entries[kept - 1].offset != set->entries[i].offset)
 			set->entries[kept++] = set->entries[i];
-	}
 	set->count = kept;
 }
 

@@ -4,10 +4,8 @@
  */
 #include <errno.h>
 #include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -46,32 +44,6 @@ static const char help[] =
 	"\n"
 	"The guest's console goes to standard output. Exit codes: 0 captured, or READY without\n"
 	"--snapshot; 10 power-off, 11 reset, 12 kernel panic, 13 triple fault, 14 unhandled exit.\n";
-
-/* Signal handlers reach the VM through this; one VM per process (docs/adr). */
-static struct vm *signalled_vm;
-static volatile sig_atomic_t got_capture, got_timeout, got_end;
-
-static void on_signal(int number)
-{
-	if (number == SIGUSR1)
-		got_capture = 1;
-	else if (number == SIGALRM)
-		got_timeout = 1;
-	else
-		got_end = 1;
-	if (signalled_vm)
-		vm_kick(signalled_vm);
-}
-
-static void catch_signals(struct vm *vm)
-{
-	static const int numbers[] = { SIGUSR1, SIGALRM, SIGINT, SIGTERM };
-	struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
-
-	signalled_vm = vm;
-	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
-		(void)sigaction(numbers[i], &action, NULL);
-}
 
 static bool parse_at(const char *text, enum capture_point *ret_at)
 {
@@ -225,17 +197,16 @@ static bool is_ready(const struct vm_event *event)
 }
 
 /* What a kick was for: an exit code, or -1 to run on. */
-static int handle_kick(struct vm *vm, const struct boot_options *options, bool wants_exit)
+static int handle_kick(struct vm *vm, const struct boot_options *options,
+		       const struct console *console)
 {
-	int r;
+	int r = end_by_signal(console);
 
-	if (got_timeout)
-		return fail(EXIT_TIMEOUT, "no end after %u s", options->timeout_s);
-	if (got_end || wants_exit)
-		return fail(EXIT_ERROR, "interrupted");
-	if (!got_capture || !options->snapshot || options->capture_at != CAPTURE_AT_SIGNAL)
+	if (r >= 0)
+		return r;
+	if (!signals_take_capture() || !options->snapshot ||
+	    options->capture_at != CAPTURE_AT_SIGNAL)
 		return -1;
-	got_capture = 0;
 	r = capture(vm, options);
 	return r == EXIT_OK && options->go_on ? -1 : r;
 }
@@ -265,7 +236,7 @@ static int run(struct vm *vm, const struct boot_options *options, const struct c
 		if (vm_run(vm, &event, &err) < 0)
 			return fail(EXIT_ERROR, "%s", err.message);
 		if (event.kind == VM_EVENT_KICKED)
-			code = handle_kick(vm, options, console && console_wants_exit(console));
+			code = handle_kick(vm, options, console);
 		else if (is_ready(&event))
 			code = handle_ready(vm, options, &captured);
 		else if (event.kind != VM_EVENT_DOORBELL)
@@ -290,8 +261,7 @@ static int boot(const struct boot_options *options, struct console *console)
 
 	if (vm_new(&vm, &config, &err) < 0)
 		return fail(EXIT_HOST, "%s", err.message);
-	catch_signals(vm);
-	(void)alarm(options->timeout_s);
+	signals_catch(vm, options->timeout_s);
 	if (vm_boot_linux(vm, &options->boot, &err) < 0)
 		code = fail(err.code == -ENOENT ? EXIT_NOT_FOUND : EXIT_ERROR, "%s", err.message);
 	else if ((options->input && console_start_input(console, vm, &err) < 0) ||
@@ -299,7 +269,7 @@ static int boot(const struct boot_options *options, struct console *console)
 		code = fail(EXIT_ERROR, "%s", err.message);
 	else
 		code = run(vm, options, console);
-	signalled_vm = NULL;
+	signals_release();
 	console_stop_input(console);
 	(void)vm_free(vm);
 	return code;

@@ -188,10 +188,11 @@ static int run_guest(const struct restore_run *run)
 		if (vm_run(run->vm, &event, &err) < 0)
 			return fail(EXIT_ERROR, "%s", err.message);
 		if (event.kind == VM_EVENT_KICKED)
-			return fail(EXIT_ERROR, "interrupted");
-		if (event.kind != VM_EVENT_DOORBELL)
-			return end_of_vm(&event);
-		code = handle_doorbell(run, event.doorbell);
+			code = end_by_signal(run->console);
+		else if (event.kind == VM_EVENT_DOORBELL)
+			code = handle_doorbell(run, event.doorbell);
+		else
+			code = end_of_vm(&event);
 		if (code >= 0)
 			return code;
 	}
@@ -245,7 +246,8 @@ static int start(struct restore_run *run, struct err *err)
 
 	r = vm_new(&run->vm, &config, err);
 	if (r < 0)
-		return fail(EXIT_HOST, "%s", err->message);
+		return fail(r == -ENOTSUP ? EXIT_REFUSED : EXIT_HOST, "%s", err->message);
+	signals_catch(run->vm, run->options->timeout_s);
 	r = restore(run, err);
 	if (r < 0)
 		return fail(r == -ENOTSUP ? EXIT_REFUSED : EXIT_ERROR, "%s", err->message);
@@ -271,12 +273,12 @@ int cmd_restore(int argc, char **argv)
 		return fail(r == -ENOENT ? EXIT_NOT_FOUND : EXIT_REFUSED, "%s", err.message);
 	if (console_new(&run.console, options.request ? STDERR_FILENO : STDOUT_FILENO, &err) < 0)
 		return fail(EXIT_ERROR, "%s", err.message);
-	(void)alarm(options.timeout_s);
 	code = start(&run, &err);
 	if (code < 0)
 		code = run_guest(&run);
 	if (options.record && code == EXIT_OK)
 		code = save_record(&run);
+	signals_release();
 	console_stop_input(run.console);
 	(void)vm_free(run.vm);
 	(void)recorder_free(run.recorder);

@@ -67,20 +67,26 @@ static int allow_ioctls(scmp_filter_ctx filter, const unsigned long *requests)
 {
 	int r = 0;
 
-	for (; *requests && r == 0; requests++)
-		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-				     SCMP_A1(SCMP_CMP_EQ, *requests));
+	for (; *requests && r == 0; requests++) {
+		const struct scmp_arg_cmp is_request = {
+			.arg = 1, .op = SCMP_CMP_EQ, .datum_a = *requests, .datum_b = 0,
+		};
+
+		r = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, &is_request);
+	}
 	return r;
 }
 
 /* Memory may be mapped and protected, but never be executable from now on. */
 static int allow_mappings(scmp_filter_ctx filter)
 {
-	int r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
-				 SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+	const struct scmp_arg_cmp not_executable = {
+		.arg = 2, .op = SCMP_CMP_MASKED_EQ, .datum_a = PROT_EXEC, .datum_b = 0,
+	};
+	int r = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, &not_executable);
 
-	return r ? r : seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
-					SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+	return r ? r : seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
+					      &not_executable);
 }
 
 static int shut_filter(enum jail_profile profile, struct err *err)

@@ -39,6 +39,20 @@ __attribute__((format(printf, 2, 3))) int fail(enum exit_code code, const char *
 /* The exit code for the event that ended a VM; prints its name and report, unless the code is 0. */
 int end_of_vm(const struct vm_event *event);
 
+/* --- signals.c ---------------------------------------------------------------------------- */
+
+struct console;
+
+/* From now on SIGINT, SIGTERM, SIGUSR1 and, after `timeout_s` unless 0, SIGALRM kick the VM. */
+void signals_catch(struct vm *vm, unsigned int timeout_s);
+void signals_release(void); /* before the VM goes */
+
+/* True once for each SIGUSR1 (or run of them). */
+bool signals_take_capture(void);
+
+/* After VM_EVENT_KICKED: the exit code when time is up or somebody wants an end, else -1. */
+int end_by_signal(const struct console *console);
+
 /* --- jail.c ------------------------------------------------------------------------------- */
 
 enum jail_profile {
@@ -50,8 +64,6 @@ enum jail_profile {
 int jail_enter(enum jail_profile profile, struct err *err);
 
 /* --- console.c ---------------------------------------------------------------------------- */
-
-struct console;
 
 /* Writes guest output to `fd`; with `input`, feeds stdin to the guest from a thread (raw mode when
  * stdin is a terminal; Ctrl-A x ends the VM). */

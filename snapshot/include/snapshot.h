@@ -177,6 +177,7 @@ struct recorder *recorder_free(struct recorder *recorder);
 extern const unsigned long recorder_ioctls[];
 
 /* Fills in, for every page of the set that a user mapping of the guest shows, its guest-virtual
- * address, by walking the guest's page tables from `cr3`. A page that was written but is mapped
- * read-only gets none. Bounded; page tables are hostile. */
+ * address, by walking the guest's page tables from `cr3`, and marks as written what is mapped writable
+ * and the tables on the way. A page that was written but is mapped read-only gets no address. Bounded;
+ * page tables are hostile. */
 void guest_walk_assign(const struct vm *vm, uint64_t cr3, struct working_set *set);
