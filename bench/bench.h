@@ -39,6 +39,7 @@ struct row {
 	unsigned int n;
 	uint64_t p50_ns, p99_ns, max_ns;
 	uint64_t stage_ns[STAGES]; /* medians */
+	uint64_t faults; /* second-stage faults of the whole clone, its parking included; median */
 	bool has_stages;
 	uint64_t memory_bytes;
 };
@@ -51,7 +52,7 @@ struct rows {
 
 /* Sorts `samples` and fills the row's p50, p99 and max. */
 void row_fill(struct row *row, uint64_t *samples, unsigned int n);
-uint64_t median_ns(uint64_t *samples, unsigned int n);
+uint64_t median(uint64_t *samples, unsigned int n);
 void row_add(struct rows *rows, const struct row *row);
 
 void rows_print(const struct rows *rows, const struct bench_options *options);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Suite `coldstart`: caller to caller, from the request in this process's hands to the response in the
- * same hands, at each level of start. Each sample is a fresh clone. The first two starts of a level
- * bring caches to the state that the level is about and are not counted.
+ * Suite `coldstart`: caller to caller, from the request in this process's hands to the response in
+ * the same hands, at each level of start. Each sample is a fresh clone. The first two starts of a
+ * level bring caches to the state that the level is about and are not counted.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -18,20 +18,23 @@ enum { UNCOUNTED = 2 };
 struct samples {
 	uint64_t *total;
 	uint64_t *stage[STAGES];
+	uint64_t *faults;
 };
 
 static int samples_alloc(struct samples *samples, unsigned int n)
 {
-	samples->total = calloc((size_t)n * (STAGES + 1), sizeof(uint64_t));
+	samples->total = calloc((size_t)n * (STAGES + 2), sizeof(uint64_t));
 	if (!samples->total)
 		return -ENOMEM;
 	for (int i = 0; i < STAGES; i++)
 		samples->stage[i] = samples->total + (size_t)n * (size_t)(i + 1);
+	samples->faults = samples->total + (size_t)n * (STAGES + 1);
 	return 0;
 }
 
 static int one_start(const struct bench_options *options, const struct template *template,
-		     enum start_level level, struct start_times *times, struct err *err)
+		     enum start_level level, struct start_times *times, uint64_t *ret_faults,
+		     struct err *err)
 {
 	const struct manifest *manifest = template_manifest(template);
 	const struct shell_config config = {
@@ -42,6 +45,7 @@ static int one_start(const struct bench_options *options, const struct template 
 		.timeout_ms = 60000,
 	};
 	const char *request = options->request ? options->request : "hello";
+	struct vm_counters counters = {};
 	struct response response;
 	struct shell *shell = NULL;
 	int r;
@@ -51,6 +55,9 @@ static int one_start(const struct bench_options *options, const struct template 
 	if (r == 0 && response.failed)
 		r = err_set(err, -EIO, "the function failed: %.*s", (int)response.bytes,
 			    (const char *)response.data);
+	if (r == 0)
+		r = shell_counters(shell, &counters, err);
+	*ret_faults = counters.faults;
 	(void)shell_free(shell);
 	return r;
 }
@@ -60,13 +67,15 @@ static int run_level(const struct bench_options *options, const struct template 
 {
 	for (unsigned int i = 0; i < options->n + UNCOUNTED; i++) {
 		struct start_times times;
-		int r = one_start(options, template, level, &times, err);
+		uint64_t faults = 0;
+		int r = one_start(options, template, level, &times, &faults, err);
 
 		if (r < 0)
 			return err_prefix(err, r, "level %s, start %u", level_names[level], i);
 		if (i < UNCOUNTED)
 			continue;
 		samples->total[i - UNCOUNTED] = times.total_ns;
+		samples->faults[i - UNCOUNTED] = faults;
 		for (int stage = 0; stage < STAGES; stage++)
 			samples->stage[stage][i - UNCOUNTED] = times.stage_ns[stage];
 	}
@@ -88,8 +97,9 @@ static void add_row(const struct bench_options *options, const struct template *
 	(void)snprintf(row.function, sizeof(row.function), "%s", name);
 	(void)snprintf(row.wake, sizeof(row.wake), "%s", manifest->wake);
 	row_fill(&row, samples->total, options->n);
+	row.faults = median(samples->faults, options->n);
 	for (int i = 0; i < STAGES; i++)
-		row.stage_ns[i] = median_ns(samples->stage[i], options->n);
+		row.stage_ns[i] = median(samples->stage[i], options->n);
 	row_add(rows, &row);
 }
 
@@ -120,7 +130,7 @@ int coldstart_run(const struct bench_options *options, struct rows *rows, struct
 	int r = 0;
 
 	for (unsigned int i = 0; i < options->template_count && r == 0; i++)
-		r = run_template(options, options->templates[i].name, options->templates[i].folder, rows,
-				 err);
+		r = run_template(options, options->templates[i].name,
+				 options->templates[i].folder, rows, err);
 	return r;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Suite `floor`: what the same machine takes, by the same clock, for less isolation: fork+exec+wait of
- * a static program, and a container of it by crun and runc where they are installed.
+ * Suite `floor`: what the same machine takes, by the same clock, for less isolation: fork+exec+wait
+ * of a static program, and a container of it by crun and runc where they are installed.
  */
 #include <errno.h>
 #include <spawn.h>
@@ -23,12 +23,13 @@ static const char bundle_config[] =
 	"{\"ociVersion\":\"1.0.2\",\"process\":{\"terminal\":false,\"user\":{\"uid\":0,\"gid\":0},"
 	"\"args\":[\"/true\"],\"cwd\":\"/\",\"env\":[\"PATH=/\"]},"
 	"\"root\":{\"path\":\"rootfs\",\"readonly\":true},"
-	"\"mounts\":[{\"destination\":\"/proc\",\"type\":\"proc\",\"source\":\"proc\"}],"
+	"\"mounts\":[{\"destination\":\"/proc\",\"type\":\"proc\",\"source\":\"proc\"},"
+	"{\"destination\":\"/dev\",\"type\":\"tmpfs\",\"source\":\"tmpfs\"}],"
 	"\"linux\":{\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"mount\"},{\"type\":\"ipc\"},"
 	"{\"type\":\"uts\"},{\"type\":\"network\"}]}}";
 
-/* Start and wait of `argv`; the exit status must be 0. vfork, as posix_spawn does: the cost of copying
- * this process is not the subject's. */
+/* Start and wait of `argv`; the exit status must be 0. vfork, as posix_spawn does: the cost of
+ * copying this process is not the subject's. */
 static int time_command(char *const argv[], uint64_t *ret_ns, struct err *err)
 {
 	uint64_t begin = monotonic_ns();

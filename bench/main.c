@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * quark-bench: runs one suite on the machine at hand. People call bench/run, which picks the machine.
+ * quark-bench: runs suites on the machine at hand. People call bench/run, which picks the machine.
  */
 #include <getopt.h>
 #include <stdio.h>

@@ -22,7 +22,7 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-uint64_t median_ns(uint64_t *samples, unsigned int n)
+uint64_t median(uint64_t *samples, unsigned int n)
 {
 	qsort(samples, n, sizeof(samples[0]), by_value);
 	return samples[n / 2];
@@ -32,7 +32,7 @@ uint64_t median_ns(uint64_t *samples, unsigned int n)
 void row_fill(struct row *row, uint64_t *samples, unsigned int n)
 {
 	row->n = n;
-	row->p50_ns = median_ns(samples, n);
+	row->p50_ns = median(samples, n);
 	row->p99_ns = samples[(n * 99 + 99) / 100 - 1];
 	row->max_ns = samples[n - 1];
 }
@@ -52,11 +52,11 @@ void rows_print(const struct rows *rows, const struct bench_options *options)
 {
 	printf("host mode %s, %s clock, times in us\n", options->host_mode,
 	       strcmp(options->clock, "insn") == 0 ? "instruction (1 ns each)" : "wall");
-	printf("%-10s %-10s %-16s %4s %10s %10s %10s ", "suite", "level", "function", "n", "p50", "p99",
-	       "max");
+	printf("%-10s %-10s %-16s %4s %10s %10s %10s ", "suite", "level", "function", "n", "p50",
+	       "p99", "max");
 	for (int i = 0; i < STAGES; i++)
 		printf(" %10s", stage_names[i]);
-	printf("\n");
+	printf(" %7s\n", "faults");
 	for (unsigned int i = 0; i < rows->count; i++) {
 		const struct row *row = &rows->row[i];
 
@@ -67,6 +67,8 @@ void rows_print(const struct rows *rows, const struct bench_options *options)
 		printf(" ");
 		for (int stage = 0; stage < STAGES && row->has_stages; stage++)
 			print_us(row->stage_ns[stage]);
+		if (row->has_stages)
+			printf(" %7llu", (unsigned long long)row->faults);
 		printf("\n");
 	}
 }
@@ -122,8 +124,10 @@ static cJSON *row_json(const struct row *row, const struct bench_options *option
 	(void)cJSON_AddNumberToObject(object, "p50_ns", (double)row->p50_ns);
 	(void)cJSON_AddNumberToObject(object, "p99_ns", (double)row->p99_ns);
 	(void)cJSON_AddNumberToObject(object, "max_ns", (double)row->max_ns);
-	if (row->memory_bytes)
+	if (row->has_stages) {
 		(void)cJSON_AddNumberToObject(object, "memory_bytes", (double)row->memory_bytes);
+		(void)cJSON_AddNumberToObject(object, "faults", (double)row->faults);
+	}
 	stages = cJSON_AddObjectToObject(object, "stages");
 	for (int i = 0; i < STAGES && row->has_stages; i++)
 		(void)cJSON_AddNumberToObject(stages, stage_names[i], (double)row->stage_ns[i]);
@@ -138,7 +142,8 @@ int rows_write_json(const struct rows *rows, const struct bench_options *options
 	int r = 0;
 
 	if (!file)
-		return err_set(err, -errno, "cannot write '%s': %s", options->json, strerror(errno));
+		return err_set(err, -errno, "cannot write '%s': %s", options->json,
+			       strerror(errno));
 	root = cJSON_CreateObject();
 	(void)cJSON_AddItemToObject(root, "meta", meta_json(options));
 	array = cJSON_AddArrayToObject(root, "rows");

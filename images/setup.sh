@@ -1,12 +1,13 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# setup.sh: what images/quickstart and tests/run do before their own work. Sourced by bash scripts:
+# setup.sh: what quickstart, bench/run and tests/run do before their own work. Sourced by bash:
 #
 #	setup_packages [test]      install what is missing of images/packages (with "test": all)
 #	setup_kernel               the guest's and the rig's kernel; its folder in $SETUP_KERNEL
 #	setup_build DIR VARIANT [OPTION]...   configure (with more cmake options) and build:
 #	                           release, asan, coverage or fuzz
+#	setup_host_mode DIR        prints where guests run, as that build's quark finds: kvm or rig
 #	progress LABEL COMMAND...  run COMMAND with a line that shows that something happens
 #
 # Each prints to stderr, and returns non-zero after one line that says what failed and what to do.
@@ -123,4 +124,8 @@ setup_build() {
 	progress "configure ($variant)" cmake -S "$SETUP_ROOT" -B "$dir" -G Ninja "${options[@]}" \
 		"$@" || return
 	progress "build ($variant)" ninja -C "$dir"
+}
+
+setup_host_mode() {
+	"$1/bin/quark" doctor --json | sed -n 's/.*"host_mode":[[:space:]]*"\([a-z]*\)".*/\1/p'
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Exit codes of quark and lumper, one table for both. Scripts rely on the numbers: they never change
- * their meaning.
+ * Exit codes of quark and lumper, one table for both. Scripts rely on the numbers: they never
+ * change their meaning.
  */
 #pragma once
 
@@ -11,7 +11,7 @@ enum exit_code {
 	EXIT_USAGE = 2,		  /* the command line is wrong */
 	EXIT_FUNCTION_FAILED = 3, /* the function answered with quark_fail() */
 	EXIT_GUEST_DIED = 4,	  /* the guest ended or broke the protocol before it answered */
-	EXIT_REFUSED = 5,	  /* the template is damaged, of another version, or for another CPU */
+	EXIT_REFUSED = 5,	  /* the template is damaged or of another version or CPU */
 	EXIT_NOT_FOUND = 6,	  /* no such template, function folder, kernel or file */
 	EXIT_HOST = 7,		  /* this host cannot: no usable /dev/kvm, and no rig */
 

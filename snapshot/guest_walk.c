@@ -2,9 +2,9 @@
 /*
  * From guest-physical pages to the guest-virtual addresses at which the function sees them.
  *
- * A walk over the user half of a 4-level page table (AMD64 APM vol. 2, section 5.3). The tables are the
- * guest's: every pointer is checked, and the number of tables visited is bounded, since they may well
- * form a circle.
+ * A walk over the user half of a 4-level page table (AMD64 APM vol. 2, section 5.3). The tables are
+ * the guest's: every pointer is checked, and the number of tables visited is bounded, since they
+ * may well form a circle.
  */
 #include <stddef.h>
 
@@ -58,7 +58,8 @@ static void assign_page(struct walk *walk, uint64_t gva, uint64_t gpa, bool writ
 		entry->gva = gva;
 }
 
-static void assign_leaf(struct walk *walk, uint64_t gva, uint64_t gpa, uint64_t bytes, bool writable)
+static void assign_leaf(struct walk *walk, uint64_t gva, uint64_t gpa, uint64_t bytes,
+			bool writable)
 {
 	gpa &= ~(bytes - 1);
 	for (uint64_t at = 0; at < bytes; at += GUEST_PAGE_BYTES)
@@ -78,7 +79,8 @@ static void mark_table(struct walk *walk, uint64_t gpa)
 }
 
 /* `level` counts down from 3 (PML4) to 0 (page table). */
-static void walk_table(struct walk *walk, uint64_t table_gpa, int level, uint64_t gva, bool writable)
+static void walk_table(struct walk *walk, uint64_t table_gpa, int level, uint64_t gva,
+		       bool writable)
 {
 	const uint64_t *table = vm_memory_at(walk->vm, table_gpa, GUEST_PAGE_BYTES);
 	uint64_t span = GUEST_PAGE_BYTES << (9 * level);

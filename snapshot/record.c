@@ -2,14 +2,14 @@
 /*
  * Records a working set: which pages one request touches, and which of them it writes.
  *
- * The page tables of the host cannot tell: a read fault on a file maps its neighbours too. So the VM's
- * range stays empty and userfaultfd reports each first touch, of the guest's and of KVM's own, to a
- * thread that copies the page in from the memory layer.
+ * The page tables of the host cannot tell: a read fault on a file maps its neighbours too. So the
+ * VM's range stays empty and userfaultfd reports each first touch, of the guest's and of KVM's own,
+ * to a thread that copies the page in from the memory layer.
  *
- * Which pages were written is not asked of the faults: KVM waits for a missing page as if to write it.
- * Written is what differs from the layer at the end; what the function has mapped writable, since a
- * variable may well have got its old value back; and every page-table page, since the processor's
- * walker counts as a writer (AMD64 APM vol. 2, section 15.25.5).
+ * Which pages were written is not asked of the faults: KVM waits for a missing page as if to write
+ * it. Written is what differs from the layer at the end; what the function has mapped writable,
+ * since a variable may well have got its old value back; and every page-table page, since the
+ * processor's walker counts as a writer (AMD64 APM vol. 2, section 15.25.5).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -94,7 +94,8 @@ static void *fault_thread(void *context)
 			break;
 		if (fds[1].revents)
 			break;
-		if (read(recorder->fault_fd, &message, sizeof(message)) != (ssize_t)sizeof(message) ||
+		if (read(recorder->fault_fd, &message, sizeof(message)) !=
+			    (ssize_t)sizeof(message) ||
 		    message.event != UFFD_EVENT_PAGEFAULT)
 			continue;
 		r = serve_fault(recorder, &message);

@@ -2,12 +2,13 @@
 /*
  * Restore: a template's memory copy-on-write under an empty VM, its state into it.
  *
- * The VM's memslots stand over a reserved address range; mapping the memory layer over that range with
- * MAP_FIXED is all that "loading" is, whatever the size.
+ * The VM's memslots stand over a reserved address range; mapping the memory layer over that range
+ * with MAP_FIXED is all that "loading" is, whatever the size.
  *
- * While a VM waits for its request (timers stopped), the pages of its working set are also faulted in
- * on the host's side, so that the guest's own fault finds them: about 8,000 instructions a page then,
- * 10,000 otherwise. When the request is already there this does not pay: populating costs 9,500.
+ * While a VM waits for its request (timers stopped), the pages of its working set are also faulted
+ * in on the host's side, so that the guest's own fault finds them: about 8,000 instructions a page
+ * then, 10,000 otherwise. When the request is already there this does not pay: populating costs
+ * 9,500.
  */
 #include <errno.h>
 #include <string.h>
@@ -69,7 +70,8 @@ int snapshot_map_memory(struct vm *vm, const struct restore_config *config, stru
 	int r;
 
 	if (config->state->memory_bytes != bytes)
-		return err_set(err, -EINVAL, "the snapshot has %llu MiB of memory, this VM %llu MiB",
+		return err_set(err, -EINVAL,
+			       "the snapshot has %llu MiB of memory, this VM %llu MiB",
 			       (unsigned long long)(config->state->memory_bytes >> 20),
 			       (unsigned long long)(bytes >> 20));
 	r = map_layer(base, bytes, config->memory_fd, err);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Puts a Linux kernel into an empty VM: kernel image, initrd, boot parameters, ACPI tables, and vCPU 0
- * at the 64-bit entry point (Linux Documentation/arch/x86/boot.rst, "64-bit boot protocol").
+ * Puts a Linux kernel into an empty VM: kernel image, initrd, boot parameters, ACPI tables, and
+ * vCPU 0 at the 64-bit entry point (Linux Documentation/arch/x86/boot.rst, "64-bit boot protocol").
  */
 #include <errno.h>
 #include <string.h>

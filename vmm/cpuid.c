@@ -2,8 +2,8 @@
 /*
  * CPU templates: which CPUID a guest sees, and whether a host can offer what a snapshot saw.
  *
- * Both templates hide the invariant TSC, so that the guest's clocksource is kvm-clock, which a restore
- * can move (KVM_SET_CLOCK). Feature names are those of /proc/cpuinfo.
+ * Both templates hide the invariant TSC, so that the guest's clocksource is kvm-clock, which a
+ * restore can move (KVM_SET_CLOCK). Feature names are those of /proc/cpuinfo.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -28,8 +28,8 @@ struct cpuid_rule {
 #define KEEP 0xffffffffu
 
 /* 1.EDX: x86-64-v1 with MTRR, PAT, CLFLUSH; no HTT, no ACPI thermal. 1.ECX: x2APIC, hypervisor.
- * 8000_0001: SYSCALL, NX, LM and the AMD mirror of leaf 1; LAHF. 8000_0008: 36 physical bits. No brand
- * string: two hosts of one vendor give the same view, so their templates and shells are alike.
+ * 8000_0001: SYSCALL, NX, LM and the AMD mirror of leaf 1; LAHF. 8000_0008: 36 physical bits. No
+ * brand string: two hosts of one vendor give the same view, their templates and shells are alike.
  * 4000_0001: kvmclock (new MSRs, stable) and no I/O delay; nothing that writes to guest memory. */
 static const struct cpuid_rule portable_rules[] = {
 	{ 0x00000000, { 0, KEEP, KEEP, KEEP }, { 1 } },
@@ -41,8 +41,8 @@ static const struct cpuid_rule portable_rules[] = {
 	{ 0x80000008, { 0, 0, 0, 0 }, { 0x3024 } },
 };
 
-/* All that KVM supports, but: no nested virtualization, MONITOR or PMU; no AMX, whose state does not
- * fit the 4096 bytes of KVM_GET_XSAVE; kvm features as above. */
+/* All that KVM supports, but: no nested virtualization, MONITOR or PMU; no AMX, whose state does
+ * not fit the 4096 bytes of KVM_GET_XSAVE; kvm features as above. */
 static const struct cpuid_rule host_rules[] = {
 	{ 0x00000001, { KEEP, KEEP, ~(1u << 3 | 1u << 5), KEEP }, { 0, 0, FEATURE_HYPERVISOR, 0 } },
 	{ 0x00000007, { KEEP, KEEP, KEEP, ~(1u << 22 | 1u << 24 | 1u << 25) }, {} },
@@ -183,8 +183,8 @@ static const struct feature_word feature_words[] = {
 	    [27] = "rdtscp", [29] = "lm", [30] = "3dnowext", [31] = "3dnow" } },
 };
 
-/* Bits that KVM does not list as supported, though every host has them: hypervisor, OSXSAVE (follows
- * CR4) and the AMD mirror of leaf 1.edx. */
+/* Bits that KVM does not list as supported, though every host has them: hypervisor, OSXSAVE
+ * (follows CR4) and the AMD mirror of leaf 1.edx. */
 static uint32_t always_there(const struct feature_word *word)
 {
 	if (word->function == 1 && word->reg == ECX)
@@ -219,7 +219,8 @@ static void name_features(char *list, size_t bytes, const struct feature_word *w
 		if (word->names[bit])
 			(void)snprintf(list + used, bytes - used, "%s%s", space, word->names[bit]);
 		else
-			(void)snprintf(list + used, bytes - used, "%s%s[%u]", space, word->leaf, bit);
+			(void)snprintf(list + used, bytes - used, "%s%s[%u]", space, word->leaf,
+				       bit);
 	}
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What happens on each KVM exit: one table, one small function per reason. An exit that has no row ends
- * the VM with a report. Runs on the vCPU's thread.
+ * What happens on each KVM exit: one table, one small function per reason. An exit that has no row
+ * ends the VM with a report. Runs on the vCPU's thread.
  */
 #include <errno.h>
 #include <stdio.h>

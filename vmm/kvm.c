@@ -41,8 +41,8 @@ int kvm_open(int *ret_fd, struct err *err)
 		return err_set(err, -errno, "cannot open " KVM_DEVICE ": %s", strerror(errno));
 	version = ioctl(fd, KVM_GET_API_VERSION, 0);
 	if (version != KVM_API)
-		return err_set(err, -ENOTSUP, KVM_DEVICE " has API version %d, %d is needed", version,
-			       KVM_API);
+		return err_set(err, -ENOTSUP, KVM_DEVICE " has API version %d, %d is needed",
+			       version, KVM_API);
 	for (size_t i = 0; i < ARRAY_SIZE(required); i++) {
 		if (ioctl(fd, KVM_CHECK_EXTENSION, required[i].capability) <= 0)
 			return err_set(err, -ENOTSUP, KVM_DEVICE " lacks %s", required[i].name);

@@ -69,7 +69,8 @@ int mailbox_answer_read(const void *mailbox, struct mailbox_answer *ret_answer, 
 		return err_set(err, -EPROTO, "the guest speaks mailbox version %u, the host %u",
 			       version, MAILBOX_VERSION);
 	if (answer.bytes > MAILBOX_BYTES || answer.offset > MAILBOX_BYTES - answer.bytes)
-		return err_set(err, -EPROTO, "the guest's response (%u bytes at %u) leaves the mailbox",
+		return err_set(err, -EPROTO,
+			       "the guest's response (%u bytes at %u) leaves the mailbox",
 			       answer.bytes, answer.offset);
 	*ret_answer = answer;
 	return 0;

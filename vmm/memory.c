@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Guest RAM: one reserved host range, registered as one memslot below the PCI hole and one above it.
+ * Guest RAM: one reserved host range, registered as one memslot below and one above the PCI hole.
  *
  * The memslots are made once, over an address range; restoring a snapshot maps a file over the same
  * range and needs no further KVM call (KVM follows through its MMU notifier).

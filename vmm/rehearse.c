@@ -2,9 +2,9 @@
 /*
  * Pays a VM's first-run costs before anybody waits for it.
  *
- * KVM fills its page-table caches at the first second-stage fault of each vCPU (40 zeroed pages: about
- * 180,000 instructions). So each vCPU of an empty VM executes one instruction: an OUT to a port that
- * no device has, in real mode, from a page that the restore maps over.
+ * KVM fills its page-table caches at the first second-stage fault of each vCPU (40 zeroed pages:
+ * about 180,000 instructions). So each vCPU of an empty VM executes one instruction: an OUT to a
+ * port that no device has, in real mode, from a page that the restore maps over.
  */
 #include <errno.h>
 #include <string.h>

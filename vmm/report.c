@@ -59,7 +59,8 @@ static void put_instruction(struct text *text, struct vcpu *vcpu, uint64_t rip)
 	uint64_t bytes = INSTRUCTION_BYTES;
 
 	if (ioctl(vcpu->fd, KVM_TRANSLATE, &translation) == 0 && translation.valid) {
-		uint64_t in_page = GUEST_PAGE_BYTES - translation.physical_address % GUEST_PAGE_BYTES;
+		uint64_t in_page =
+			GUEST_PAGE_BYTES - translation.physical_address % GUEST_PAGE_BYTES;
 
 		if (bytes > in_page)
 			bytes = in_page;

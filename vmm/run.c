@@ -71,8 +71,8 @@ static void interrupt_others(struct vm *vm, const struct vcpu *self)
 	}
 }
 
-/* The store to `kicked` comes before those to immediate_exit: run_vcpu clears the latter, then looks
- * at the former. */
+/* The store to `kicked` comes before those to immediate_exit: run_vcpu clears the latter, then
+ * looks at the former. */
 void vm_kick(struct vm *vm)
 {
 	atomic_store(&vm->kicked, true);
@@ -184,7 +184,8 @@ int vm_threads_start(struct vm *vm, struct err *err)
 		r = pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu);
 		if (r) {
 			vm->running--;
-			return err_set(err, -r, "cannot start vCPU %u's thread: %s", i, strerror(r));
+			return err_set(err, -r, "cannot start vCPU %u's thread: %s", i,
+				       strerror(r));
 		}
 		vcpu->has_thread = true;
 	}

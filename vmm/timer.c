@@ -2,11 +2,11 @@
 /*
  * The LAPIC timer around a stop.
  *
- * A timer that is already due when the guest resumes costs a pass through the guest kernel before the
- * function runs. So while a VM waits, its timer is off, and when it goes on, the timer is at least
- * VM_TIMER_MARGIN_NS ahead. To the guest this is a late tick, as any virtual machine sees.
+ * A timer that is already due when the guest resumes costs a pass through the guest kernel before
+ * the function runs. So while a VM waits, its timer is off, and when it goes on, the timer is at
+ * least VM_TIMER_MARGIN_NS ahead. To the guest this is a late tick, as any virtual machine sees.
  *
- * Registers by offset in the APIC page (Intel SDM vol. 3, table 11-1). KVM's APIC bus runs at 1 GHz.
+ * Registers by offset in the APIC page (Intel SDM vol. 3, table 11-1). KVM's APIC bus has 1 GHz.
  */
 #include "vm_priv.h"
 
@@ -78,8 +78,8 @@ static void set_remaining(struct kvm_lapic_state *lapic, uint32_t least)
 	withdraw_interrupt(lapic);
 	if (current < least)
 		current = least;
-	/* KVM starts from the initial count when the current one exceeds it. A period is the guest's
-	 * own choice and stays; a one-shot's initial count is spent. */
+	/* KVM starts from the initial count when the current one exceeds it. A period is the
+	 * guest's own choice and stays; a one-shot's initial count is spent. */
 	if (current > initial && LVTT_MODE(apic_get(lapic, APIC_LVTT)) == MODE_PERIODIC)
 		current = initial;
 	else if (current > initial)
@@ -95,8 +95,18 @@ void lapic_timer_defer(struct kvm_lapic_state *lapic, uint64_t ns)
 		set_remaining(lapic, count < UINT32_MAX ? (uint32_t)count : UINT32_MAX);
 }
 
-void lapic_timer_due(struct kvm_lapic_state *lapic)
+/* Pending, not merely expired: an interrupt in the request register is taken before the next
+ * instruction of the guest, a host timer may be late. */
+void lapic_timer_raise(struct kvm_lapic_state *lapic)
 {
-	if (timer_in_use(lapic))
-		apic_set(lapic, APIC_TMCCT, 1);
+	uint32_t lvtt = apic_get(lapic, APIC_LVTT);
+	unsigned int word = APIC_IRR + (lvtt & 0xff) / 32 * 0x10;
+
+	if (lvtt & LVTT_MASKED)
+		return;
+	apic_set(lapic, word, apic_get(lapic, word) | 1u << (lvtt & 31));
+	if (LVTT_MODE(lvtt) == MODE_ONE_SHOT) {
+		apic_set(lapic, APIC_TMICT, 0);
+		apic_set(lapic, APIC_TMCCT, 0);
+	}
 }

@@ -25,8 +25,8 @@ static int vcpu_ioctl(struct vcpu *vcpu, unsigned long request, const char *name
 
 enum { STATS_MAX = 256 };
 
-/* Finds where the binary statistics (Documentation/virt/kvm/api.rst, KVM_GET_STATS_FD) keep the count
- * of page faults. A host without them loses a figure in reports, nothing else. */
+/* Finds where the binary statistics (Documentation/virt/kvm/api.rst, KVM_GET_STATS_FD) keep the
+ * count of page faults. A host without them loses a figure in reports, nothing else. */
 static void find_fault_counter(struct vcpu *vcpu)
 {
 	struct kvm_stats_header head;

@@ -17,10 +17,6 @@
 #define CRASH_FLAG_GPA 0x472ull
 #define SERIAL_GSI 4u
 
-/* The guest kernel's vDSO multiplies the nanoseconds since its last tick by a 24-bit factor: beyond
- * 2^40 ns the product overflows. An older snapshot takes its tick before the function goes on. */
-#define CLOCK_JUMP_MAX_NS (900ull * 1000000000ull)
-
 /* A guest that was stopped for longer is told so, lest its watchdogs bark. */
 #define CLOCK_PAUSE_NS 1000000000ull
 
@@ -380,7 +376,6 @@ static int clock_load(struct vm *vm, const struct vm_state *state, struct err *e
 	uint64_t passed = now > state->realtime_ns ? now - state->realtime_ns : 0;
 	struct kvm_clock_data clock = { .clock = state->clock.clock + passed };
 
-	vm->guest_ticked_ns = state->realtime_ns;
 	if (ioctl(vm->fd, KVM_SET_CLOCK, &clock) < 0)
 		return err_set(err, -errno, "KVM_SET_CLOCK: %s", strerror(errno));
 	for (unsigned int i = 0; i < vm->vcpu_count && passed > CLOCK_PAUSE_NS; i++)
@@ -407,23 +402,28 @@ static int machine_set(struct vm *vm, const struct vm_state *state, struct err *
 
 /* --- timers ------------------------------------------------------------------------------- */
 
-static bool tick_is_overdue(const struct vm *vm)
+/* Does this start have to begin with a timer interrupt? If so, the guest will have looked at its clock. */
+static bool takes_tick(struct vm *vm, enum vm_timers timers)
 {
 	uint64_t now = clock_ns(CLOCK_REALTIME);
+	bool overdue = now > vm->guest_ticked_ns && now - vm->guest_ticked_ns > VM_CLOCK_AGE_MAX_NS;
 
-	return now > vm->guest_ticked_ns && now - vm->guest_ticked_ns > CLOCK_JUMP_MAX_NS;
+	if (timers != VM_TIMERS_DUE && !overdue)
+		return false;
+	vm->guest_ticked_ns = now;
+	return true;
 }
 
-static void arm(const struct vm *vm, struct kvm_lapic_state *lapic, enum vm_timers timers)
+/* vCPU 0 keeps the time of a Linux guest unless it was idle, so each takes its tick. */
+static void arm(struct kvm_lapic_state *lapic, enum vm_timers timers, bool tick)
 {
 	if (timers == VM_TIMERS_STOPPED)
 		lapic_timer_stop(lapic);
-	else if (timers == VM_TIMERS_LATE)
-		lapic_timer_defer(lapic, VM_TIMER_LATE_NS);
-	else if (tick_is_overdue(vm))
-		lapic_timer_due(lapic);
+	else if (tick)
+		lapic_timer_raise(lapic);
 	else
-		lapic_timer_defer(lapic, VM_TIMER_MARGIN_NS);
+		lapic_timer_defer(lapic, timers == VM_TIMERS_LATE ? VM_TIMER_LATE_NS :
+								    VM_TIMER_MARGIN_NS);
 }
 
 int vm_timers_stop(struct vm *vm, struct err *err)
@@ -443,8 +443,10 @@ int vm_timers_stop(struct vm *vm, struct err *err)
 
 int vm_timers_start(struct vm *vm, struct err *err)
 {
+	bool tick = takes_tick(vm, VM_TIMERS_RUNNING);
+
 	for (unsigned int i = 0; i < vm->vcpu_count; i++) {
-		arm(vm, &vm->lapics[i], VM_TIMERS_RUNNING);
+		arm(&vm->lapics[i], VM_TIMERS_RUNNING, tick);
 		if (ioctl(vm->vcpus[i].fd, KVM_SET_LAPIC, &vm->lapics[i]) < 0)
 			return err_set(err, -errno, "KVM_SET_LAPIC: %s", strerror(errno));
 	}
@@ -455,17 +457,19 @@ int vm_timers_start(struct vm *vm, struct err *err)
 int vm_state_set(struct vm *vm, const struct vm_state *state, enum vm_timers timers,
 		 struct err *err)
 {
+	bool tick;
 	int r;
 
 	if ((r = check_shape(vm, state, err)) < 0 || (r = cpuid_load(vm, state, err)) < 0 ||
 	    (r = devices_load(vm, state, err)) < 0)
 		return r;
 	vm->guest_ticked_ns = state->realtime_ns;
+	tick = timers != VM_TIMERS_STOPPED && timers != VM_TIMERS_LATE && takes_tick(vm, timers);
 	for (unsigned int i = 0; i < vm->vcpu_count; i++) {
 		struct kvm_lapic_state lapic = state->vcpus[i].lapic;
 
 		vm->lapics[i] = lapic;
-		arm(vm, &lapic, timers);
+		arm(&lapic, timers, tick);
 		r = vcpu_state_set(&vm->vcpus[i], &state->vcpus[i], &lapic, err);
 		if (r < 0)
 			return r;

@@ -61,7 +61,8 @@ struct vm {
 	struct serial *serial;	   /* owned by the bus */
 	struct doorbell *doorbell; /* owned by the bus */
 
-	/* Stopping and starting. `stop` is written by any vCPU that has an event; `kicked` by vm_kick. */
+	/* Stopping and starting. `stop` is written by any vCPU that has an event; `kicked` by
+	 * vm_kick. */
 	atomic_bool stop, kicked;
 	pthread_mutex_t lock; /* guards the fields below */
 	pthread_cond_t changed;
@@ -101,7 +102,7 @@ int vcpu_state_set(struct vcpu *vcpu, const struct vcpu_state *state,
 /* timer.c */
 void lapic_timer_stop(struct kvm_lapic_state *lapic);
 void lapic_timer_defer(struct kvm_lapic_state *lapic, uint64_t ns);
-void lapic_timer_due(struct kvm_lapic_state *lapic);
+void lapic_timer_raise(struct kvm_lapic_state *lapic);
 
 /* exits.c: handles the exit in vcpu->run. 0: go on, 1: vcpu->event is filled. */
 int vcpu_handle_exit(struct vcpu *vcpu);

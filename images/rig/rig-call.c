@@ -1,14 +1,15 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * rig-call: the host's end of a rig, used by the script `rig`.
  *
- *	rig-call exec --state DIR [OPTION]... -- COMMAND...	runs a command in the rig of that
- *folder rig-call ping --state DIR [--wait SECONDS]		waits until the agent answers
+ *	rig-call exec --state DIR [OPTION]... -- COMMAND...	runs a command in that folder's rig
+ *	rig-call ping --state DIR [--wait SECONDS]		waits until the agent answers
  *	rig-call child PARENT [--listen SOCKET] -- COMMAND...	runs a program that dies with PARENT
  *
  * exec takes one of the rig's ports by locking its file, connects, and passes bytes: its own stdin
- *to the command, the command's stdout and stderr to its own, signals, and the exit status. Whatever
- *way it ends, closing the connection ends the command. Single-threaded. Protocol: rig_wire.h.
+ * to the command, the command's stdout and stderr to its own, signals, and the exit status.
+ * Whatever way it ends, closing the connection ends the command. Single-threaded. Protocol:
+ * rig_wire.h.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What rig-call (host) and rig-agent (PID 1 of the rig) say to each other over one virtio-serial
- *port.
+ * port.
  *
  * A session is one command. The client sends RIG_PAD_BYTES of zeros and a hello; the agent answers
- *with a welcome that repeats the nonce. Then frames go both ways, each a struct rig_frame and len
- *bytes:
+ * with a welcome that repeats the nonce. Then frames go both ways, each a struct rig_frame and len
+ * bytes:
  *
  *	client: SPEC*, GO, then STDIN*, STDIN_EOF, SIGNAL*
  *	agent:  (STDOUT | STDERR | CREDIT | ERROR)*, EXIT
  *
  * A client may die anywhere, and the next one may connect before the agent has noticed. The zeros
- *are longer than any frame, so they complete whatever the dead client had begun, and can never be
- *taken for a hello; leftovers of the agent's are skipped because they lack the new nonce. Both ends
- *are built together and run on one machine: integers are in its byte order.
+ * are longer than any frame, so they complete whatever the dead client had begun, and can never be
+ * taken for a hello; leftovers of the agent's are skipped because they lack the new nonce. Both
+ * ends are built together and run on one machine: integers are in its byte order.
  */
 #ifndef RIG_WIRE_H
 #define RIG_WIRE_H
@@ -23,8 +23,7 @@
 #define RIG_PAYLOAD_MAX 4096u /* of one frame from the client */
 #define RIG_OUTPUT_MAX 65536u /* of one frame from the agent */
 #define RIG_SPEC_MAX (1024u * 1024u) /* of all SPEC frames of a session */
-#define RIG_CREDIT_BYTES                                                                           \
-	65536u /* STDIN bytes that may be on the way, not yet in the command's pipe */
+#define RIG_CREDIT_BYTES 65536u /* STDIN on the way, not yet in the command's pipe */
 #define RIG_PAD_BYTES (RIG_PAYLOAD_MAX + 64u)
 #define RIG_PORT_NAME "rig." /* and the number of the port */
 

@@ -43,7 +43,8 @@ static const char help[] =
 	"  --timeout SECONDS   give up (exit code 124) when it takes longer\n"
 	"\n"
 	"The guest's console goes to standard output. Exit codes: 0 captured, or READY without\n"
-	"--snapshot; 10 power-off, 11 reset, 12 kernel panic, 13 triple fault, 14 unhandled exit.\n";
+	"--snapshot; 10 power-off, 11 reset, 12 kernel panic, 13 triple fault,\n"
+	"14 unhandled exit.\n";
 
 static bool parse_at(const char *text, enum capture_point *ret_at)
 {
@@ -172,7 +173,8 @@ static void describe(const struct boot_options *options, struct manifest *descri
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
-		(void)snprintf(texts[i].to, texts[i].bytes, "%s", texts[i].text ? texts[i].text : "");
+		(void)snprintf(texts[i].to, texts[i].bytes, "%s",
+			       texts[i].text ? texts[i].text : "");
 }
 
 static int capture(struct vm *vm, const struct boot_options *options)

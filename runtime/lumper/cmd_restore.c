@@ -17,7 +17,7 @@
 struct restore_options {
 	const char *folder;
 	const char *request; /* NULL: none */
-	bool record, quiet, input;
+	bool record, refresh, quiet, input;
 	unsigned int timeout_s;
 };
 
@@ -34,6 +34,8 @@ static const char help[] =
 	"\n"
 	"  --request TEXT|@FILE  send one request, write the response to standard output, end\n"
 	"  --record              record which pages the request touches into the template\n"
+	"  --refresh             let the guest kernel keep its time, then capture it again: the\n"
+	"                        clock of a template wants that every 15 minutes\n"
 	"  --input               feed stdin to the guest's console (Ctrl-A x ends the VM)\n"
 	"  --quiet               drop the guest's console output\n"
 	"  --timeout SECONDS     give up when it takes longer\n"
@@ -43,11 +45,12 @@ static const char help[] =
 	"5 template refused, 6 no such template, 10 power-off, 11 reset, 12 kernel panic,\n"
 	"13 triple fault, 14 unhandled exit.\n";
 
-enum { OPT_REQUEST = 256, OPT_RECORD, OPT_INPUT, OPT_QUIET, OPT_TIMEOUT };
+enum { OPT_REQUEST = 256, OPT_RECORD, OPT_REFRESH, OPT_INPUT, OPT_QUIET, OPT_TIMEOUT };
 
 static const struct option long_options[] = {
 	{ "request", required_argument, NULL, OPT_REQUEST },
 	{ "record", no_argument, NULL, OPT_RECORD },
+	{ "refresh", no_argument, NULL, OPT_REFRESH },
 	{ "input", no_argument, NULL, OPT_INPUT },
 	{ "quiet", no_argument, NULL, OPT_QUIET },
 	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
@@ -65,6 +68,9 @@ static bool parse_option(struct restore_options *options, int option)
 		return true;
 	case OPT_RECORD:
 		options->record = true;
+		return true;
+	case OPT_REFRESH:
+		options->refresh = true;
 		return true;
 	case OPT_INPUT:
 		options->input = true;
@@ -99,6 +105,8 @@ static int parse_options(struct restore_options *options, int argc, char **argv)
 	options->folder = argv[optind];
 	if (options->record && !options->request)
 		return fail(EXIT_USAGE, "--record needs a --request");
+	if (options->refresh && options->request)
+		return fail(EXIT_USAGE, "--refresh takes no --request");
 	return -1;
 }
 
@@ -113,7 +121,8 @@ static int read_request(const char *text, uint8_t **ret_data, size_t *ret_bytes,
 	return *ret_data ? 0 : err_set(err, -ENOMEM, "out of memory");
 }
 
-static int write_request(struct restore_run *run, struct err *err)
+/* A request, or for a refresh the order to ring again. */
+static int write_order(struct restore_run *run, struct err *err)
 {
 	uint8_t *mailbox = vm_memory_at(run->vm, vm_mailbox_gpa(run->vm), MAILBOX_BYTES);
 	cleanup_free uint8_t *data = NULL;
@@ -123,7 +132,13 @@ static int write_request(struct restore_run *run, struct err *err)
 	int r;
 
 	if (!vm_mailbox_gpa(run->vm) || !mailbox)
-		return err_set(err, -EINVAL, "the template has no mailbox, so it takes no request");
+		return err_set(err, -EINVAL, "the template has no mailbox, so it takes no orders");
+	if (run->options->refresh) {
+		r = mailbox_identity_new(&identity, err);
+		if (r == 0)
+			mailbox_order_write(mailbox, MAILBOX_ORDER_NONE, &identity, 1, 0, 0, 0);
+		return r;
+	}
 	if ((r = read_request(run->options->request, &data, &bytes, err)) < 0 ||
 	    (r = mailbox_request_place(bytes, &offset, err)) < 0 ||
 	    (r = mailbox_identity_new(&identity, err)) < 0)
@@ -161,10 +176,29 @@ static void print_log(const struct restore_run *run)
 
 /* --- running ------------------------------------------------------------------------------ */
 
+/* The guest is back at READY, its time kept: the same template again, younger. */
+static int refresh(const struct restore_run *run)
+{
+	struct manifest description = *template_manifest(run->template);
+	const struct capture_config config = {
+		.folder = run->options->folder,
+		.description = &description,
+		.working_set = template_working_set(run->template),
+	};
+	struct err err = {};
+
+	description.created[0] = '\0';
+	if (snapshot_capture(run->vm, &config, &err) < 0)
+		return fail(EXIT_ERROR, "%s", err.message);
+	return EXIT_OK;
+}
+
 /* An exit code, or -1 to run on. */
 static int handle_doorbell(const struct restore_run *run, uint32_t doorbell)
 {
 	switch (doorbell & DOORBELL_VALUE_MASK) {
+	case DOORBELL_READY:
+		return run->options->refresh ? refresh(run) : -1;
 	case DOORBELL_LOG:
 		print_log(run);
 		return -1;
@@ -222,7 +256,7 @@ static int restore(struct restore_run *run, struct err *err)
 		.memory_fd = template_memory_fd(run->template),
 		.state = template_state(run->template),
 		.mailbox_fd = -1,
-		.timers = VM_TIMERS_RUNNING,
+		.timers = run->options->refresh ? VM_TIMERS_DUE : VM_TIMERS_RUNNING,
 	};
 	int r;
 
@@ -251,7 +285,7 @@ static int start(struct restore_run *run, struct err *err)
 	r = restore(run, err);
 	if (r < 0)
 		return fail(r == -ENOTSUP ? EXIT_REFUSED : EXIT_ERROR, "%s", err->message);
-	if ((run->options->request && write_request(run, err) < 0) ||
+	if (((run->options->request || run->options->refresh) && write_order(run, err) < 0) ||
 	    (run->options->input && console_start_input(run->console, run->vm, err) < 0) ||
 	    jail_enter(JAIL_BOOT, err) < 0)
 		return fail(EXIT_ERROR, "%s", err->message);

@@ -98,8 +98,16 @@ static int take_fds(struct msghdr *message, int fds[FDS])
 	if (head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS)
 		return -EPROTO;
 	count = (head->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-	memcpy(fds, CMSG_DATA(head), (count < FDS ? count : FDS) * sizeof(int));
-	return message->msg_flags & MSG_CTRUNC ? -EPROTO : 0;
+	for (size_t i = 0; i < count; i++) {
+		int fd;
+
+		memcpy(&fd, CMSG_DATA(head) + i * sizeof(fd), sizeof(fd));
+		if (i < FDS)
+			fds[i] = fd;
+		else /* alignment leaves room for one more */
+			(void)fd_close(fd);
+	}
+	return message->msg_flags & MSG_CTRUNC || count > FDS ? -EPROTO : 0;
 }
 
 /* 1: an order; 0: the caller is gone; negative: -errno. */
@@ -261,6 +269,16 @@ static int run_request(struct shell_process *shell, struct err *err)
 	return r < 0 ? err_set(err, r, "the caller is gone") : 0;
 }
 
+static int report_counters(struct shell_process *shell)
+{
+	struct vm_counters counters;
+
+	vm_counters_get(shell->vm, &counters);
+	shell->reply.exits = counters.exits;
+	shell->reply.faults = counters.faults;
+	return send_reply(shell, SHELL_COUNTED);
+}
+
 /* Hot path: an order from its arrival to the reply. 0: replied; negative: `err` is to be sent. */
 static int carry_out(struct shell_process *shell, const struct shell_order *order,
 		     const int fds[FDS], struct err *err)
@@ -275,6 +293,8 @@ static int carry_out(struct shell_process *shell, const struct shell_order *orde
 		if (r < 0)
 			return r;
 	}
+	if (order->op & SHELL_COUNT)
+		return report_counters(shell);
 	if (!shell->loaded)
 		return err_set(err, -EINVAL, "no template is loaded");
 	if (order->op & SHELL_PARK) {

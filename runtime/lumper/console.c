@@ -89,7 +89,8 @@ static void *input_thread(void *context)
 		if (handle_escape(console, &escaped, byte))
 			continue;
 		/* A full queue means that the guest does not read: wait for it. */
-		while (vm_console_input(console->vm, &byte, 1) == 0 && !atomic_load(&console->stops))
+		while (vm_console_input(console->vm, &byte, 1) == 0 &&
+		       !atomic_load(&console->stops))
 			(void)usleep(1000);
 	}
 	return NULL;

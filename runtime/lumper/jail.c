@@ -3,8 +3,8 @@
  * The jail: no capability, and an allow-list of system calls.
  *
  * The filter is the second wall behind the VM boundary: a guest that has taken lumper over finds no
- * exec, no new file (in a shell), no network, and of ioctl only the requests that running a VM needs.
- * Memory can be mapped, but not executable. Anything else kills the process.
+ * exec, no new file (in a shell), no network, and of ioctl only the requests that running a VM
+ * needs. Memory can be mapped, but not executable. Anything else kills the process.
  */
 #include <errno.h>
 #include <linux/seccomp.h>

@@ -2,10 +2,10 @@
 /*
  * What quark and a lumper shell say to each other.
  *
- * A shell is a jailed lumper process with an empty VM. It inherits two descriptors: a SOCK_SEQPACKET
- * socket, on which one datagram is one order or one reply, and the mailbox memfd (2 MiB, mapped by
- * the caller too), through which all payloads travel. Both ends are of one build: the structs go over
- * the socket as they are, with a version that must match.
+ * A shell is a jailed lumper process with an empty VM. It inherits two descriptors: a
+ * SOCK_SEQPACKET socket, on which one datagram is one order or one reply, and the mailbox memfd
+ * (2 MiB, mapped by the caller too), through which all payloads travel. Both ends are of one build:
+ * the structs go over the socket as they are, with a version that must match.
  *
  * The caller fills the mailbox header before it orders SHELL_PARK or SHELL_RUN.
  */
@@ -21,6 +21,7 @@ enum shell_op {
 	SHELL_PARK = 2, /* run until the guest is back at READY */
 	SHELL_RUN = 4,	/* run until DONE or FAILED */
 	SHELL_EXIT = 8,
+	SHELL_COUNT = 16, /* alone: report the counters since the VM was made */
 };
 
 struct shell_order {
@@ -36,6 +37,7 @@ enum shell_reply_kind {
 	SHELL_DONE,
 	SHELL_FAILED,	 /* the function failed: its message is the response */
 	SHELL_LOG,	 /* text; more replies follow */
+	SHELL_COUNTED,	 /* exits, faults */
 	SHELL_DIED,	 /* the guest ended without answering: event, text */
 	SHELL_ERROR,	 /* the order could not be carried out: code, text */
 };
@@ -60,7 +62,8 @@ struct shell_reply {
 	uint64_t sequence;
 	uint64_t stamps[SHELL_STAMPS];
 	uint32_t response_offset, response_bytes; /* copied from the mailbox and checked */
-	uint32_t text_bytes; /* of `text`; the datagram ends behind them */
+	uint64_t exits, faults; /* SHELL_COUNTED: struct vm_counters */
+	uint32_t text_bytes;	/* of `text`; the datagram ends behind them */
 	uint32_t reserved;
 	char text[SHELL_TEXT_MAX];
 };

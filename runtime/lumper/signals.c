@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Signals that are meant for the VM: each sets a flag and kicks the vCPUs, so that vm_run returns and
- * its caller looks at the flags.
+ * Signals that are meant for the VM: each sets a flag and kicks the vCPUs, so that vm_run returns
+ * and its caller looks at the flags.
  *
  * The state is file-scope because a handler gets no argument. One VM per process (docs/adr/0002).
  */

@@ -12,6 +12,7 @@
 
 #include "cleanup.h"
 #include "child.h"
+#include "clock.h"
 #include "file.h"
 #include "format.h"
 #include "guest_cmdline.h"
@@ -22,6 +23,7 @@ enum {
 	CMDLINE_MAX = 512,
 	CONSOLE_MAX_BYTES = 16 << 20,
 	CONSOLE_SHOWN_LINES = 20,
+	STALE_AFTER_S = 600, /* well before VM_CLOCK_AGE_MAX_NS, so that it serves for a while */
 	TIMEOUT_GRACE_S = 15, /* lumper's own time-out, inside the rig, comes first */
 };
 
@@ -171,6 +173,37 @@ int template_record(const struct cli *cli, const struct bake *bake, const struct
 	}
 	(void)err_set(&err, -EIO,
 		      "the working set of '%s' was not recorded (lumper's exit code %d)",
+		      bake->name, code);
+	return cli_fail_as(exit_code_of_lumper(code), &err);
+}
+
+/* A clock that was set back makes the age unknown. */
+bool template_is_stale(const struct template *template)
+{
+	uint64_t taken = template_manifest(template)->realtime_ns;
+	uint64_t now = clock_ns(CLOCK_REALTIME);
+
+	return now < taken || now - taken > STALE_AFTER_S * 1000000000ull;
+}
+
+int template_refresh(const struct cli *cli, const struct bake *bake)
+{
+	const struct numbers numbers = numbers_of(bake);
+	cleanup_free char *console = NULL;
+	struct lumper_run run = {.label = "refreshing the template's clock", .hide_errors = true};
+	struct err err = {0};
+	int code;
+
+	if (asprintf(&console, "%s/console", bake->workdir) < 0)
+		return EXIT_ERROR;
+	run.output = console;
+	ARGS_ADD(&run.args, cli->paths.lumper, "restore", bake->folder, "--refresh", "--quiet",
+		 "--timeout", numbers.timeout);
+	code = run_lumper(cli, bake, &run);
+	if (code == EXIT_OK)
+		return code;
+	show_end("lumper", console);
+	(void)err_set(&err, -EIO, "template '%s' was not refreshed (lumper's exit code %d)",
 		      bake->name, code);
 	return cli_fail_as(exit_code_of_lumper(code), &err);
 }

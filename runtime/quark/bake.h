@@ -8,7 +8,7 @@
 #include "cli.h"
 #include "err.h"
 #include "request.h"
-#include "vm_state.h"
+#include "snapshot.h"
 
 struct bake {
 	const char *name;    /* of the template */
@@ -29,3 +29,11 @@ int template_bake(const struct cli *cli, const struct bake *bake);
  * A request that the function fails is a note, not an error: the template is good without a
  * record. */
 int template_record(const struct cli *cli, const struct bake *bake, const struct request *sample);
+
+/* Whether the template's clock is so old that its clones would begin with the guest kernel's
+ * catching up. */
+bool template_is_stale(const struct template *template);
+
+/* Restores the template, lets the guest keep its time, and captures it again. Of `bake`, `name`,
+ * `folder`, `workdir` and `timeout_s` are used. */
+int template_refresh(const struct cli *cli, const struct bake *bake);

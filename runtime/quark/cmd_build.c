@@ -248,8 +248,9 @@ static int prepare(const struct cli *cli, struct build *build, struct err *err)
 	return build->folder ? 0 : err_set(err, -ENOMEM, "out of memory");
 }
 
-/* What is to be done: a build that was stopped before its end may have left it without a record. */
-enum build_need { NEED_NOTHING, NEED_RECORD, NEED_ALL };
+/* What is to be done: a build that was stopped before its end may have left it without a record; one
+ * that is older than some minutes wants its clock refreshed. */
+enum build_need { NEED_NOTHING, NEED_REFRESH, NEED_RECORD, NEED_ALL };
 
 static enum build_need what_is_needed(const struct cli *cli, const struct build *build)
 {
@@ -260,7 +261,9 @@ static enum build_need what_is_needed(const struct cli *cli, const struct build 
 	    store_open(&cli->paths, build->options->name, &template, NULL) < 0)
 		return NEED_ALL;
 	if (strcmp(template_manifest(template)->inputs, build->inputs) == 0)
-		need = template_working_set(template) ? NEED_NOTHING : NEED_RECORD;
+		need = !template_working_set(template) ? NEED_RECORD :
+		       template_is_stale(template)     ? NEED_REFRESH :
+							 NEED_NOTHING;
 	template_free(template);
 	return need;
 }
@@ -319,7 +322,9 @@ static int bake(const struct cli *cli, const struct build *build, enum build_nee
 
 	if (need == NEED_ALL)
 		code = template_bake(cli, &bake);
-	if (code == EXIT_OK)
+	if (need == NEED_REFRESH)
+		code = template_refresh(cli, &bake);
+	else if (code == EXIT_OK)
 		code = template_record(cli, &bake, &build->sample);
 	if (code == EXIT_OK)
 		say_done(cli, build);
@@ -362,8 +367,9 @@ static int run(struct cli *cli, int argc, char **argv)
 static const char help[] =
 	"build FOLDER -t NAME [OPTION]...\n\n"
 	"Compiles the C function in FOLDER (function.json there may say how), boots it in a\n"
-	"micro-VM, and makes its snapshot at the first quark_next() the template NAME. Does\n"
-	"nothing when a template of the same inputs is there.\n\n"
+	"micro-VM, and makes its snapshot at the first quark_next() the template NAME. When a\n"
+	"template of the same inputs is there, only its clock is refreshed if it is older than\n"
+	"ten minutes.\n\n"
 	"Options:\n"
 	"  -t, --template NAME   [a-z0-9][a-z0-9._-]*, at most 63 characters\n"
 	"  --memory MIB          guest memory, even, 32 to 8192 (default: function.json, or 64)\n"

@@ -383,12 +383,30 @@ int shell_invoke(struct shell *shell, const struct template *template, const voi
 		r = err_set(err, -EINVAL, "no template is loaded");
 	if (r < 0 || (r = receive_reply(shell, SHELL_DONE, err)) < 0)
 		return r;
+	if (shell->reply.response_bytes > MAILBOX_BYTES ||
+	    shell->reply.response_offset > MAILBOX_BYTES - shell->reply.response_bytes)
+		return err_set(err, -EPROTO, "lumper sent a response outside of the mailbox");
 	*ret_response = (struct response){
 		.data = shell->mailbox + shell->reply.response_offset,
 		.bytes = shell->reply.response_bytes,
 		.failed = shell->reply.kind == SHELL_FAILED,
 	};
 	fill_times(shell, begin, monotonic_ns(), ret_times);
+	return 0;
+}
+
+int shell_counters(struct shell *shell, struct vm_counters *ret_counters, struct err *err)
+{
+	int r = send_order(shell, SHELL_COUNT, NULL, 0, err);
+
+	if (r == 0)
+		r = receive_reply(shell, SHELL_COUNTED, err);
+	if (r < 0)
+		return r;
+	*ret_counters = (struct vm_counters){
+		.exits = shell->reply.exits,
+		.faults = shell->reply.faults,
+	};
 	return 0;
 }
 

@@ -32,7 +32,7 @@ struct shell_config {
 	uint64_t memory_bytes; /* the shape that templates must have */
 	uint32_t vcpus;
 	uint32_t cpu_template;
-	const struct template *like; /* borrowed: a template of the CPU that is wanted; may be NULL */
+	const struct template *like; /* borrowed: a template of the wanted CPU; may be NULL */
 	unsigned int timeout_ms; /* for any single reply; 0: 10,000 */
 	void (*log)(void *context, const char *text, size_t bytes); /* LOG text; NULL drops */
 	void *log_context;
@@ -47,7 +47,7 @@ enum stage {
 	STAGE_MEMORY,  /* mapping the memory layer and what is pre-faulted */
 	STAGE_STATE,   /* vCPU, VM and device state */
 	STAGE_RUN,     /* first KVM_RUN to the doorbell, second-stage faults included */
-	STAGE_HOP,     /* both directions of the socket, mailbox header, response in the caller's hands */
+	STAGE_HOP,     /* the socket, both ways; mailbox header; response in the caller's hands */
 	STAGES,
 };
 
@@ -73,11 +73,15 @@ int shell_load(struct shell *shell, const struct template *template, struct err 
 int shell_park(struct shell *shell, struct err *err);
 
 /* Sends one request and waits for the response. `template` may be NULL when one is loaded. Can be
- * called again on the same shell (level `warm`). -ETIMEDOUT, -ECONNRESET (lumper died), -EPROTO (the
- * guest broke the mailbox protocol), -ENOTRECOVERABLE (the guest ended). */
+ * called again on the same shell (level `warm`). -ETIMEDOUT, -ECONNRESET (lumper died), -EPROTO
+ * (the guest broke the mailbox protocol), -ENOTRECOVERABLE (the guest ended). */
 int shell_invoke(struct shell *shell, const struct template *template, const void *request,
 		 size_t bytes, struct response *ret_response, struct start_times *ret_times,
 		 struct err *err);
+
+/* What the VM has cost so far: exits and second-stage faults. Not for the time between request and
+ * response. */
+int shell_counters(struct shell *shell, struct vm_counters *ret_counters, struct err *err);
 
 pid_t shell_pid(const struct shell *shell);
 

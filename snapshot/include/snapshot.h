@@ -108,7 +108,7 @@ const struct page_io_ops *page_io_default(void);
 /* --- capture ------------------------------------------------------------------------------ */
 
 struct capture_config {
-	const char *folder;		    /* made when absent; a committed template in it is replaced */
+	const char *folder;		    /* made when absent; its template is replaced */
 	const struct manifest *description; /* names and texts; sizes and digests are filled here */
 	const struct page_io_ops *page_io;  /* NULL: default */
 	const struct working_set *working_set; /* NULL: none */
@@ -118,10 +118,11 @@ struct capture_config {
 	void *step_context;
 };
 
-/* Writes the stopped VM. Order: state, memory, working set, each fsynced; manifest under a temporary
- * name, fsync, rename, fsync of the folder; then the files of the replaced template are removed. At
- * every moment the folder holds the old template or the new one, complete. Blocking; the mailbox is
- * left out of the memory layer. -EBUSY while another process writes into the folder. */
+/* Writes the stopped VM. Order: state, memory, working set, each fsynced; manifest under a
+ * temporary name, fsync, rename, fsync of the folder; then the files of the replaced template are
+ * removed. At every moment the folder holds the old template or the new one, complete. Blocking;
+ * the mailbox is left out of the memory layer. -EBUSY while another process writes into the
+ * folder. */
 int snapshot_capture(struct vm *vm, const struct capture_config *config, struct err *err);
 
 /* Adds or replaces the working-set record of a committed template, by the same commit order. */
@@ -152,7 +153,7 @@ struct restore_config {
 	int memory_fd;			/* borrowed */
 	const struct vm_state *state;	/* borrowed for the call */
 	const struct working_set *working_set; /* NULL: none */
-	int mailbox_fd; /* borrowed: 2 MiB memfd to map over the mailbox, or -1 for private memory */
+	int mailbox_fd; /* borrowed: 2 MiB memfd to map over the mailbox; -1: private memory */
 	enum vm_timers timers;
 };
 
@@ -163,10 +164,10 @@ int snapshot_restore(struct vm *vm, const struct restore_config *config, struct 
 
 /* --- recording a working set -------------------------------------------------------------- */
 
-/* Watches which pages of an empty VM are touched, and serves them from a template's memory layer, one
- * by one (userfaultfd). Use: recorder_new, vm_state_set, run one request, recorder_finish. Needs
- * CAP_SYS_PTRACE or vm.unprivileged_userfaultfd, because KVM's own accesses count too. The recorder
- * has a thread of its own and must outlive every access to the VM's memory. */
+/* Watches which pages of an empty VM are touched, and serves them from a template's memory layer,
+ * one by one (userfaultfd). Use: recorder_new, vm_state_set, run one request, recorder_finish.
+ * Needs CAP_SYS_PTRACE or vm.unprivileged_userfaultfd, because KVM's own accesses count too. The
+ * recorder has a thread of its own and must outlive every access to the VM's memory. */
 struct recorder;
 int recorder_new(struct recorder **ret_recorder, struct vm *vm, const struct template *template,
 		 struct err *err);
@@ -177,7 +178,7 @@ struct recorder *recorder_free(struct recorder *recorder);
 extern const unsigned long recorder_ioctls[];
 
 /* Fills in, for every page of the set that a user mapping of the guest shows, its guest-virtual
- * address, by walking the guest's page tables from `cr3`, and marks as written what is mapped writable
- * and the tables on the way. A page that was written but is mapped read-only gets no address. Bounded;
- * page tables are hostile. */
+ * address, by walking the guest's page tables from `cr3`, and marks as written what is mapped
+ * writable and the tables on the way. A page that was written but is mapped read-only gets no
+ * address. Bounded; page tables are hostile. */
 void guest_walk_assign(const struct vm *vm, uint64_t cr3, struct working_set *set);

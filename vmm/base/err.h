@@ -3,8 +3,8 @@
  * The caller's error report: a code and one line of text.
  *
  * Every function that can fail for a reason worth telling takes a `struct err *` last. The struct
- * belongs to the caller, has a fixed size, never allocates, and may be NULL when the caller does not
- * care. It is filled where the error arises; a layer above may prefix it once.
+ * belongs to the caller, has a fixed size, never allocates, and may be NULL when the caller does
+ * not care. It is filled where the error arises; a layer above may prefix it once.
  */
 #pragma once
 
@@ -22,4 +22,5 @@ __attribute__((format(printf, 3, 4))) int err_set(struct err *err, int code, con
 
 /* Puts "prefix: " before the message, once per layer. Returns the code that `err` holds, or `code`
  * when `err` is NULL. */
-__attribute__((format(printf, 3, 4))) int err_prefix(struct err *err, int code, const char *fmt, ...);
+__attribute__((format(printf, 3, 4))) int err_prefix(struct err *err, int code, const char *fmt,
+						     ...);

@@ -52,7 +52,7 @@ static inline const uint8_t *le_take(struct le_reader *r, size_t n)
 	return at;
 }
 
-/* `width` is 1 to 8 bytes. x86-64 is little-endian, so the low bytes of `value` are the encoding. */
+/* `width` is 1 to 8 bytes. x86-64 is little-endian: the low bytes of `value` are the encoding. */
 static inline void le_put(struct le_writer *w, uint64_t value, size_t width)
 {
 	uint8_t *at = le_room(w, width);

@@ -2,8 +2,8 @@
 /*
  * Device models and the two buses (port I/O and MMIO) that they sit on.
  *
- * A device is one `static const struct device_ops`, one file and one row in vm.c's table. The bus owns
- * the devices and serialises access to them, but for those whose ops are `lockless`.
+ * A device is one `static const struct device_ops`, one file and one row in vm.c's table. The bus
+ * owns the devices and serialises access to them, but for those whose ops are `lockless`.
  */
 #pragma once
 

@@ -4,13 +4,14 @@
  * of which one register does something. A 32-bit store to it stops the vCPU with an event; what the
  * store means is mailbox.h's matter.
  *
- * The mailbox's address is accepted once. PID 1 gives it before any function runs, so that a function,
- * which holds the doorbell but must not choose where the host writes, cannot move it.
+ * The mailbox's address is accepted once. PID 1 gives it before any function runs, so that a
+ * function, which holds the doorbell but must not choose where the host writes, cannot move it.
  */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "boot/boot.h"
+#include "clock.h"
 #include "device.h"
 #include "lumper.h"
 #include "mailbox.h"
@@ -27,13 +28,16 @@ struct doorbell {
 };
 
 /* Interrupt mask, interrupt status and position all read as zero. */
-static void doorbell_read(struct device *device, unsigned int region, uint64_t offset, uint8_t *data,
-			  unsigned int bytes)
+static void doorbell_read(struct device *device, unsigned int region, uint64_t offset,
+			  uint8_t *data, unsigned int bytes)
 {
+	uint64_t time = clock_ns(CLOCK_REALTIME);
+
 	(void)device;
 	(void)region;
-	(void)offset;
 	memset(data, 0, bytes);
+	if (offset == DOORBELL_TIME_OFFSET && bytes == sizeof(time))
+		memcpy(data, &time, sizeof(time));
 }
 
 static void register_mailbox(struct doorbell *doorbell, uint32_t value)

@@ -3,8 +3,9 @@
  * PCI bus 0 through configuration mechanism 1 (PCI Local Bus 3.0, section 3.2.2.3.2): an address
  * latch at 0xcf8 and a data window at 0xcfc.
  *
- * A function is its configuration space and a mask of the bits that the guest may change; BAR sizing
- * needs nothing else. When BAR0 or the command register change, the function's bus region follows.
+ * A function is its configuration space and a mask of the bits that the guest may change; BAR
+ * sizing needs nothing else. When BAR0 or the command register change, the function's bus region
+ * follows.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The two ways by which a PC guest resets itself: command 0xfe to the i8042 keyboard controller, and
- * the reset control register at port 0xcf9. No keyboard: the status port always says "idle".
+ * The two ways by which a PC guest resets itself: command 0xfe to the i8042 keyboard controller,
+ * and the reset control register at port 0xcf9. No keyboard: the status port always says "idle".
  */
 #include <errno.h>
 #include <stdlib.h>

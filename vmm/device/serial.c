@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A 16550A UART at COM1 (National Semiconductor PC16550D data sheet): the console. The transmitter is
- * always ready; the receiver has a queue that serial_input fills from another thread.
+ * A 16550A UART at COM1 (National Semiconductor PC16550D data sheet): the console. The transmitter
+ * is always ready; the receiver has a queue that serial_input fills from another thread.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -33,17 +33,19 @@ struct vm_config {
 	unsigned int vcpus;    /* 0: 1 */
 	enum cpu_template cpu_template;
 
-	/* A snapshot that the VM will be given: its CPUID is then used instead of the template's on this
-	 * host, because a vCPU's CPUID is fixed once it has run. Borrowed for the call; NULL: none. */
+	/* A snapshot that the VM will be given: its CPUID is then used instead of the template's on
+	 * this host, because a vCPU's CPUID is fixed once it has run. Borrowed for the call, or
+	 * NULL. */
 	const struct vm_state *like;
 
-	/* Receives what the guest prints on its serial port. Called on a vCPU's thread; NULL drops. */
+	/* Receives what the guest prints on its serial port, on a vCPU's thread. NULL drops it. */
 	void (*console_write)(void *context, const uint8_t *data, size_t bytes);
 	void *console_context; /* borrowed until vm_free */
 };
 
-/* Opens /dev/kvm, checks every capability that lumper needs, creates VM, irqchip, PIT, memslots over
- * a reserved (empty, private, anonymous) address range, devices and vCPUs. Takes milliseconds. */
+/* Opens /dev/kvm, checks every capability that lumper needs, creates VM, irqchip, PIT, memslots
+ * over a reserved (empty, private, anonymous) address range, devices and vCPUs. Takes
+ * milliseconds. */
 int vm_new(struct vm **ret_vm, const struct vm_config *config, struct err *err);
 struct vm *vm_free(struct vm *vm);
 
@@ -78,21 +80,29 @@ enum vm_timers {
 	VM_TIMERS_STOPPED, /* no host timer runs for this VM until vm_timers_start */
 	VM_TIMERS_RUNNING, /* the clock has caught up, the timers run, none is already due */
 	VM_TIMERS_LATE,	   /* the same, but none fires within VM_TIMER_LATE_NS: for recording */
+	VM_TIMERS_DUE,	   /* the same, but the guest takes a timer interrupt before all else */
 };
 
-/* Copies the state of all vCPUs, the VM and its devices out or in. The VM must not be running. `get`
- * completes a pending exit first. `set` refuses a state of another shape or for another CPU and has
- * then changed nothing; after another failure the VM is unusable. */
+/* Copies the state of all vCPUs, the VM and its devices out or in. The VM must not be running.
+ * `get` completes a pending exit first. `set` refuses a state of another shape or for another CPU
+ * and has then changed nothing; after another failure the VM is unusable. */
 int vm_state_get(struct vm *vm, struct vm_state *ret_state, struct err *err);
 int vm_state_set(struct vm *vm, const struct vm_state *state, enum vm_timers timers,
 		 struct err *err);
 
-/* Makes an empty VM execute one instruction on each vCPU, so that KVM has allocated what it allocates
- * at first use. The VM is then as empty as before to vm_state_set, but not to vm_boot_linux. */
+/* Makes an empty VM execute one instruction on each vCPU, so that KVM has allocated what it
+ * allocates at first use. The VM is then as empty as before to vm_state_set, but not to
+ * vm_boot_linux. */
 int vm_rehearse(struct vm *vm, struct err *err);
 
-/* Stops the LAPIC timers of a VM that is going to wait for long, and lets them go on: no timer fires
- * in between, and the first one after the start lies VM_TIMER_MARGIN_NS ahead at least. */
+/* The guest kernel's own reckoning of time (and the vDSO's) overflows when kvmclock has moved by
+ * more than 2^40 ns, 18 minutes, since it last looked. A VM whose last look is older than this
+ * takes a timer interrupt first when its timers start; that costs milliseconds, so templates are
+ * refreshed. */
+#define VM_CLOCK_AGE_MAX_NS (900ull * 1000000000ull)
+
+/* Stops the LAPIC timers of a VM that is going to wait for long, and lets them go on: no timer
+ * fires in between, and the first one after the start lies VM_TIMER_MARGIN_NS ahead at least. */
 #define VM_TIMER_MARGIN_NS 20000000ull
 #define VM_TIMER_LATE_NS 4000000000ull
 int vm_timers_stop(struct vm *vm, struct err *err);
@@ -140,7 +150,7 @@ size_t vm_console_input(struct vm *vm, const uint8_t *data, size_t bytes);
 /* Counters for reports, never on a hot path. */
 struct vm_counters {
 	uint64_t exits;	 /* KVM_RUN returns */
-	uint64_t faults; /* second-stage page faults that KVM took, 0 when the host does not count */
+	uint64_t faults; /* second-stage page faults that KVM took; 0 when not counted */
 };
 void vm_counters_get(const struct vm *vm, struct vm_counters *ret_counters);
 

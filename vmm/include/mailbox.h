@@ -3,10 +3,10 @@
  * The mailbox and the doorbell: everything that host and guest say to each other around a request.
  *
  * The mailbox is one 2 MiB huge page of guest memory, physically contiguous and aligned, that the
- * guest's PID 1 allocates (a hugetlb memfd), pins by its nature and registers once with the host. It
- * is ordinary write-back guest RAM. On the host the same bytes are a shared memfd, mapped over the
- * guest-physical range, so that caller, VMM and function see one memory and nothing is copied on
- * the way. docs/adr/ says why.
+ * guest's PID 1 allocates (a hugetlb memfd), pins by its nature and registers once with the host.
+ * It is ordinary write-back guest RAM. On the host the same bytes are a shared memfd, mapped over
+ * the guest-physical range, so that caller, VMM and function see one memory and nothing is copied
+ * on the way. docs/adr/ says why.
  *
  * The doorbell is the register at offset 12 of BAR0 of a PCI function with ivshmem's identity
  * (QEMU docs/specs/ivshmem-spec.txt). A 32-bit store of one of the values below stops the vCPU in
@@ -26,7 +26,7 @@
 #define MAILBOX_BYTES (2u << 20)
 #define MAILBOX_SHIFT 21
 
-/* Where payloads go. Small ones share the header's page, so that a small request touches one page. */
+/* Where payloads go. Small ones share the header's page: a small request touches one page. */
 #define MAILBOX_SMALL_REQUEST_OFFSET 1024u
 #define MAILBOX_SMALL_REQUEST_MAX 1024u
 #define MAILBOX_SMALL_RESPONSE_OFFSET 2048u
@@ -79,10 +79,13 @@ enum doorbell_value {
 	DOORBELL_DONE = 2,   /* response_* hold the response */
 	DOORBELL_FAILED = 3, /* response_* hold the function's error message */
 	DOORBELL_LOG = 4,    /* log_bytes of text; the guest goes on at once */
-	DOORBELL_MAILBOX = 5, /* bits 31..16: guest-physical address >> MAILBOX_SHIFT; once, by PID 1 */
+	DOORBELL_MAILBOX = 5, /* bits 31..16: its address >> MAILBOX_SHIFT; once, by PID 1 */
 };
 
 #define DOORBELL_REGISTER_OFFSET 12u
+/* Beyond ivshmem's registers: 8 bytes that read as the host's CLOCK_REALTIME in ns. A guest loses
+ * ticks while it boots, before kvmclock is its clocksource; PID 1 sets its clock right by this. */
+#define DOORBELL_TIME_OFFSET 16u
 #define DOORBELL_VALUE_MASK 0xffffu
 #define DOORBELL_ARGUMENT_SHIFT 16
 

@@ -26,8 +26,8 @@ int mailbox_identity_new(struct mailbox_identity *ret_identity, struct err *err)
 /* Where a request of `bytes` has to be put; -EMSGSIZE when it is too large. */
 int mailbox_request_place(size_t bytes, uint32_t *ret_offset, struct err *err);
 
-/* Writes the header's host half. The payload (request bytes at mailbox_request_place, or the list of
- * `touch_count` addresses at MAILBOX_REQUEST_OFFSET) has to be there already. */
+/* Writes the header's host half. The payload (request bytes at mailbox_request_place, or the list
+ * of `touch_count` addresses at MAILBOX_REQUEST_OFFSET) has to be there already. */
 void mailbox_order_write(void *mailbox, enum mailbox_order order,
 			 const struct mailbox_identity *identity, uint64_t sequence,
 			 uint32_t request_offset, uint32_t request_bytes, uint32_t touch_count);

@@ -57,7 +57,8 @@ struct vm_state {
 	uint32_t cpu_template; /* enum cpu_template */
 
 	uint32_t cpuid_count;
-	struct kvm_cpuid_entry2 cpuid[VM_CPUID_MAX]; /* of vCPU 0; the APIC ids of the others follow */
+	/* Of vCPU 0; the others differ from it in their APIC ids. */
+	struct kvm_cpuid_entry2 cpuid[VM_CPUID_MAX];
 
 	struct kvm_irqchip irqchip[VM_IRQCHIPS]; /* PIC master, PIC slave, IOAPIC */
 	struct kvm_pit_state2 pit;
