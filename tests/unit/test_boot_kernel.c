@@ -18,11 +18,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <zlib.h>
 #include <zstd.h>
 
-#include "boot/boot.h"
+#include "boot_memory.h"
 #include "cleanup.h"
 #include "clock.h"
 #include "file.h"
@@ -49,21 +48,6 @@ enum {
 };
 
 #define DATA_GPA (KERNEL_GPA + TEXT_BYTES)
-
-static struct guest_memory memory_new(uint64_t bytes)
-{
-	struct guest_memory memory = { .bytes = bytes };
-
-	memory.base = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	assert_true(memory.base != MAP_FAILED);
-	return memory;
-}
-
-static void memory_free(struct guest_memory *memory)
-{
-	munmap(memory->base, memory->bytes);
-}
 
 /* --- a small vmlinux ---------------------------------------------------------------------- */
 

@@ -12,29 +12,13 @@
 #include <asm/bootparam.h>
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 
-#include "boot/boot.h"
+#include "boot_memory.h"
 #include "cleanup.h"
 #include "lumper.h"
 
 #define MIB (1ull << 20)
 #define GIB (1ull << 30)
-
-static struct guest_memory memory_new(uint64_t bytes)
-{
-	struct guest_memory memory = { .bytes = bytes };
-
-	memory.base = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	assert_true(memory.base != MAP_FAILED);
-	return memory;
-}
-
-static void memory_free(struct guest_memory *memory)
-{
-	munmap(memory->base, memory->bytes);
-}
 
 /* --- guest memory ------------------------------------------------------------------------- */
 
