@@ -4,11 +4,11 @@
  */
 #include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "bench.h"
 #include "cleanup.h"
+#include "number.h"
 
 static const struct suite {
 	const char *name;
@@ -50,10 +50,9 @@ static bool set_level(struct bench_options *options, const char *name)
 
 static bool set_n(struct bench_options *options, const char *text)
 {
-	char *end;
-	unsigned long n = strtoul(text, &end, 10);
+	uint64_t n;
 
-	if (*end || n < 1 || n > 100000) {
+	if (!number_parse(text, 1, 100000, &n)) {
 		fprintf(stderr, "quark-bench: -n takes 1 to 100000, not '%s'\n", text);
 		return false;
 	}

@@ -42,14 +42,20 @@ static struct working_set_entry *find_entry(struct working_set *set, uint64_t of
 	return NULL;
 }
 
-static void assign_page(struct walk *walk, uint64_t gva, uint64_t gpa, bool writable)
+/* NULL when the page is not of the set, or no page of the guest's memory. */
+static struct working_set_entry *entry_at(const struct walk *walk, uint64_t gpa)
 {
-	struct working_set_entry *entry;
 	uint64_t offset;
 
 	if (!guest_gpa_to_offset(vm_memory_bytes(walk->vm), gpa, &offset))
-		return;
-	entry = find_entry(walk->set, offset);
+		return NULL;
+	return find_entry(walk->set, offset);
+}
+
+static void assign_page(struct walk *walk, uint64_t gva, uint64_t gpa, bool writable)
+{
+	struct working_set_entry *entry = entry_at(walk, gpa);
+
 	if (!entry)
 		return;
 	if (writable)
@@ -68,12 +74,8 @@ static void assign_leaf(struct walk *walk, uint64_t gva, uint64_t gpa, uint64_t 
 
 static void mark_table(struct walk *walk, uint64_t gpa)
 {
-	struct working_set_entry *entry;
-	uint64_t offset;
+	struct working_set_entry *entry = entry_at(walk, gpa);
 
-	if (!guest_gpa_to_offset(vm_memory_bytes(walk->vm), gpa, &offset))
-		return;
-	entry = find_entry(walk->set, offset);
 	if (entry)
 		entry->flags |= WORKING_SET_WRITTEN;
 }

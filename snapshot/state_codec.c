@@ -357,7 +357,7 @@ static int section_put(const struct section *section, uint32_t instance, struct 
 
 	payload = w->len - start;
 	le_put_bytes(w, zeros, -payload % SECTION_ALIGN);
-	if (w->bad)
+	if (!head.buf || w->bad)
 		return err_set(err, -ENOBUFS, "cannot encode state: no room for section '%s'",
 			       section->name);
 	le_put(&head, 0, CHECKSUM_BYTES);
@@ -493,7 +493,7 @@ static int section_view_check(const struct section *section, uint32_t instance,
 static int section_read(const struct section *section, uint32_t instance, struct le_reader *r,
 			void *base, struct err *err)
 {
-	struct section_view view;
+	struct section_view view = {};
 	int result = section_take(r, &view, err);
 
 	if (result < 0)

@@ -28,12 +28,6 @@ struct template {
 	int state_fd, memory_fd, working_set_fd; /* owned; the last may be -1 */
 };
 
-static void cleanup_template_p(struct template **template)
-{
-	template_free(*template);
-}
-#define cleanup_template __attribute__((cleanup(cleanup_template_p)))
-
 /* --- files against the manifest -------------------------------------------------------------- */
 
 /* Opens a file that the manifest names; its size has to be as the manifest says. */

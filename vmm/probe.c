@@ -531,7 +531,7 @@ static int check_syscall(struct probe_vm *vm, struct kvm_check_result *result, s
 /* At the fault handler's report. */
 static int expect_fault(struct probe_vm *vm, uint32_t cs, struct err *err)
 {
-	struct kvm_regs regs;
+	struct kvm_regs regs = {};
 	int r = expect_ring(cs, 0, "a page fault is delivered", err);
 
 	if (r == 0)
@@ -606,8 +606,8 @@ static uint64_t pvclock_ns(const struct pvclock *clock, uint64_t tsc)
 static int sample_time(struct probe_vm *vm, struct time_sample *ret_sample, struct err *err)
 {
 	struct time_sample sample = {.host_before_ns = monotonic_ns()};
+	struct kvm_regs regs = {};
 	struct pvclock clock;
-	struct kvm_regs regs;
 	uint32_t low;
 	int r;
 
@@ -647,7 +647,7 @@ static int check_time(struct probe_vm *vm, struct kvm_check_result *result, stru
 {
 	const struct probe_start start = {.entry = GUEST_ADDRESS(probe_guest_time)};
 	const struct timespec wait = {.tv_nsec = TIME_WAIT_NS};
-	struct time_sample first, second;
+	struct time_sample first = {}, second = {};
 	int r;
 
 	r = start_guest(vm, &start, err);

@@ -137,7 +137,7 @@ static int check_config(const struct vm_config *config, struct err *err)
 	    config->memory_bytes > GUEST_MEMORY_MAX_BYTES ||
 	    config->memory_bytes % MEMORY_ALIGN_BYTES)
 		return err_set(err, -EINVAL,
-			       "guest memory must be 32 MiB to 8 GiB in steps of 2 MiB, not %llu bytes",
+			       "guest memory is 32 MiB to 8 GiB in steps of 2 MiB, not %llu bytes",
 			       (unsigned long long)config->memory_bytes);
 	if (config->vcpus > VM_VCPUS_MAX)
 		return err_set(err, -EINVAL, "a VM has 1 to %d vCPUs, not %u", VM_VCPUS_MAX,
@@ -311,7 +311,7 @@ int vm_check_cpu(const struct vm *vm, const struct vm_state *state, struct err *
 static int check_shape(const struct vm *vm, const struct vm_state *state, struct err *err)
 {
 	if (state->memory_bytes != vm->memory.bytes)
-		return err_set(err, -EINVAL, "the snapshot has %llu MiB of memory, this VM %llu MiB",
+		return err_set(err, -EINVAL, "the snapshot has %llu MiB of memory, this VM %llu",
 			       (unsigned long long)(state->memory_bytes >> 20),
 			       (unsigned long long)(vm->memory.bytes >> 20));
 	if (state->vcpu_count != vm->vcpu_count)
@@ -325,7 +325,7 @@ static int check_shape(const struct vm *vm, const struct vm_state *state, struct
 	return 0;
 }
 
-/* A shell already has its template's CPUID; only a snapshot from a different host needs the ioctl. */
+/* A shell already has its template's CPUID; only a snapshot from another host needs the ioctl. */
 static int cpuid_load(struct vm *vm, const struct vm_state *state, struct err *err)
 {
 	size_t bytes = state->cpuid_count * sizeof(state->cpuid[0]);
@@ -355,8 +355,9 @@ static int devices_load(struct vm *vm, const struct vm_state *state, struct err 
 		struct le_reader reader = { .buf = saved->data, .len = saved->bytes };
 
 		if (strncmp(saved->name, device->ops->name, sizeof(saved->name)) != 0)
-			return err_set(err, -EINVAL, "device %u: the snapshot has '%s', this VM '%s'",
-				       i, saved->name, device->ops->name);
+			return err_set(err, -EINVAL,
+				       "device %u: the snapshot has '%s', this VM '%s'", i,
+				       saved->name, device->ops->name);
 		if (saved->version != device->ops->version)
 			return err_set(err, -EINVAL, "device %s: state version %u, known is %u",
 				       saved->name, saved->version, device->ops->version);
@@ -383,8 +384,8 @@ static int clock_load(struct vm *vm, const struct vm_state *state, struct err *e
 	return 0;
 }
 
-/* Linux shuts the PIT down by setting mode 0 with a full count, and KVM would arm a host timer for that:
- * an interrupt 55 ms after the restore, for nobody. The VM's own PIT is silent as it is. */
+/* Linux shuts the PIT down by setting mode 0 with a full count, and KVM would arm a host timer for
+ * that: an interrupt 55 ms after the restore, for nobody. The VM's own PIT is silent as it is. */
 static bool pit_is_shut_down(const struct kvm_pit_state2 *pit)
 {
 	return pit->channels[0].mode == 0;
@@ -402,7 +403,7 @@ static int machine_set(struct vm *vm, const struct vm_state *state, struct err *
 
 /* --- timers ------------------------------------------------------------------------------- */
 
-/* Does this start have to begin with a timer interrupt? If so, the guest will have looked at its clock. */
+/* Does this start have to begin with a timer interrupt? If so, the guest will look at its clock. */
 static bool takes_tick(struct vm *vm, enum vm_timers timers)
 {
 	uint64_t now = clock_ns(CLOCK_REALTIME);

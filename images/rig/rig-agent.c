@@ -29,7 +29,6 @@
 
 #include "rig_agent_priv.h"
 
-#define PORTS_MAX 16
 #define NEW_ROOT "/new"
 #define CLOCK_STEP_NS 250000000 /* a wall clock that is off by less is left alone */
 
@@ -109,7 +108,7 @@ static void config_read(struct config *config)
 	}
 	free(line);
 	fclose(f);
-	if (config->n_ports < 1 || config->n_ports > PORTS_MAX) {
+	if (config->n_ports < 1 || config->n_ports > RIG_PORTS_MAX) {
 		errno = EINVAL;
 		fatal("bad number of ports in", "/rig.conf");
 	}
@@ -312,7 +311,7 @@ static pid_t port_spawn(unsigned number, const struct config *config)
 int main(void)
 {
 	static struct config config;
-	pid_t servers[PORTS_MAX], pid;
+	pid_t servers[RIG_PORTS_MAX], pid;
 
 	if (getpid() != 1) {
 		fprintf(stderr, "rig-agent runs as PID 1 of a rig only\n");

@@ -34,7 +34,6 @@
 
 #include "rig_wire.h"
 
-#define PORTS_MAX 16
 #define EXIT_RIG 125 /* the rig failed, not the command */
 #define EXIT_TIMEOUT 124
 #define LISTEN_FD 3
@@ -149,7 +148,7 @@ static void take_port(struct call *call)
 	unsigned n;
 
 	for (;;) {
-		for (n = 0; n < PORTS_MAX; n++) {
+		for (n = 0; n < RIG_PORTS_MAX; n++) {
 			snprintf(name, sizeof(name), "port%u.lock", n);
 			if (faccessat(call->dir, name, F_OK, 0) < 0)
 				break;

@@ -26,6 +26,7 @@
 #define RIG_CREDIT_BYTES 65536u /* STDIN on the way, not yet in the command's pipe */
 #define RIG_PAD_BYTES (RIG_PAYLOAD_MAX + 64u)
 #define RIG_PORT_NAME "rig." /* and the number of the port */
+#define RIG_PORTS_MAX 16
 
 static const char RIG_HELLO_MAGIC[8] = {'R', 'I', 'G', 'H', 'E', 'L', 'O', '1'};
 static const char RIG_WELCOME_MAGIC[8] = {'R', 'I', 'G', 'W', 'E', 'L', 'C', '1'};

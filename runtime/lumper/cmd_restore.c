@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * lumper restore: runs a template in this process, without quark: with a request, or with a console.
+ * lumper restore: runs a template in this process, without quark; with a request or a console.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -41,7 +41,7 @@ static const char help[] =
 	"  --timeout SECONDS     give up when it takes longer\n"
 	"\n"
 	"Without --request the guest runs on, with its console on standard output, until it ends.\n"
-	"With it, the console goes to standard error. Exit codes: 0 answered, 3 the function failed,\n"
+	"With it, the console goes to standard error. Exit codes: 0 answered, 3 function failed,\n"
 	"5 template refused, 6 no such template, 10 power-off, 11 reset, 12 kernel panic,\n"
 	"13 triple fault, 14 unhandled exit.\n";
 
@@ -101,7 +101,7 @@ static int parse_options(struct restore_options *options, int argc, char **argv)
 			return EXIT_USAGE;
 	}
 	if (optind + 1 != argc)
-		return fail(EXIT_USAGE, "one template folder is needed (see lumper restore --help)");
+		return fail(EXIT_USAGE, "it takes one template folder (see lumper restore --help)");
 	options->folder = argv[optind];
 	if (options->record && !options->request)
 		return fail(EXIT_USAGE, "--record needs a --request");

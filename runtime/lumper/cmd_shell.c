@@ -455,8 +455,10 @@ int cmd_shell(int argc, char **argv)
 	if (shell.socket < 0 || shell.mailbox_fd < 0)
 		return fail(EXIT_USAGE, "--socket and --mailbox are needed");
 	shell.reply.stamps[SHELL_AT_START] = start;
-	if (prepare(&shell, &err) < 0)
-		return reply_error(&shell, &err) < 0 ? fail(EXIT_HOST, "%s", err.message) : EXIT_HOST;
+	if (prepare(&shell, &err) < 0) {
+		(void)reply_error(&shell, &err);
+		return EXIT_HOST;
+	}
 	shell.reply.stamps[SHELL_AT_VM] = monotonic_ns();
 	if (send_reply(&shell, SHELL_HELLO) < 0)
 		return EXIT_ERROR;

@@ -2,14 +2,13 @@
 /*
  * Values on the command line, and how lumper says goodbye.
  */
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "cleanup.h"
 #include "lumper_priv.h"
+#include "number.h"
 
 int fail(enum exit_code code, const char *format, ...)
 {
@@ -23,28 +22,14 @@ int fail(enum exit_code code, const char *format, ...)
 	return code;
 }
 
-static bool parse_digits(const char *text, char **ret_end, uint64_t *ret_value)
-{
-	if (*text < '0' || *text > '9')
-		return false;
-	errno = 0;
-	*ret_value = strtoull(text, ret_end, 10);
-	return errno == 0;
-}
-
 bool option_number(const char *name, const char *text, uint64_t least, uint64_t most,
 		   uint64_t *ret_value)
 {
-	uint64_t value;
-	char *end;
-
-	if (!parse_digits(text, &end, &value) || *end || value < least || value > most) {
-		(void)fail(EXIT_USAGE, "--%s takes a number from %llu to %llu, not '%s'", name,
-			   (unsigned long long)least, (unsigned long long)most, text);
-		return false;
-	}
-	*ret_value = value;
-	return true;
+	if (number_parse(text, least, most, ret_value))
+		return true;
+	(void)fail(EXIT_USAGE, "--%s takes a number from %llu to %llu, not '%s'", name,
+		   (unsigned long long)least, (unsigned long long)most, text);
+	return false;
 }
 
 bool option_memory(const char *text, uint64_t *ret_bytes)
@@ -54,7 +39,7 @@ bool option_memory(const char *text, uint64_t *ret_bytes)
 	const char *suffix;
 	char *end;
 
-	if (!parse_digits(text, &end, &value))
+	if (!number_take(text, &end, &value))
 		goto bad;
 	if (*end) {
 		suffix = strchr(suffixes, *end);

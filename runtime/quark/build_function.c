@@ -87,7 +87,7 @@ static int child_run(struct build_args *args, const char *folder, char **ret_out
 {
 	cleanup_fd int from = -1, to = -1;
 	int fds[2], r, status;
-	pid_t pid;
+	pid_t pid = -1;
 
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return -errno;

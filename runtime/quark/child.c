@@ -103,7 +103,7 @@ int child_run(const struct args *args, const struct child_config *config, int *r
 	struct sigaction interrupt, quit;
 	posix_spawnattr_t attributes;
 	sigset_t defaults;
-	pid_t pid;
+	pid_t pid = -1;
 	int r = check_args(args, err);
 
 	if (r < 0)

@@ -7,10 +7,10 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "cleanup.h"
+#include "number.h"
 
 enum {
 	OPT_HELP = 'h',
@@ -160,7 +160,8 @@ bool cli_simple(struct cli *cli, int argc, char **argv, bool *ret_json, int *ret
 
 	while ((option = cli_getopt(cli, argc, argv, "", ret_json ? json : NULL, ret_code)) ==
 	       OPT_VERB)
-		*ret_json = true;
+		if (ret_json)
+			*ret_json = true;
 	if (option == OPT_EXIT)
 		return false;
 	*ret_code = EXIT_USAGE;
@@ -170,12 +171,9 @@ bool cli_simple(struct cli *cli, int argc, char **argv, bool *ret_json, int *ret
 bool cli_number(const struct cli *cli, const char *option, const char *text, unsigned long least,
 		unsigned long most, unsigned int *ret_value)
 {
-	char *end;
-	unsigned long value;
+	uint64_t value;
 
-	errno = 0;
-	value = strtoul(text, &end, 10);
-	if (text[0] < '0' || text[0] > '9' || *end || errno || value < least || value > most) {
+	if (!number_parse(text, least, most, &value)) {
 		(void)cli_usage(cli, "%s: '%s' is not a number from %lu to %lu", option, text,
 				least, most);
 		return false;

@@ -248,8 +248,8 @@ static int prepare(const struct cli *cli, struct build *build, struct err *err)
 	return build->folder ? 0 : err_set(err, -ENOMEM, "out of memory");
 }
 
-/* What is to be done: a build that was stopped before its end may have left it without a record; one
- * that is older than some minutes wants its clock refreshed. */
+/* What is to be done: a build that was stopped before its end may have left it without a record;
+ * one that is older than some minutes wants its clock refreshed. */
 enum build_need { NEED_NOTHING, NEED_REFRESH, NEED_RECORD, NEED_ALL };
 
 static enum build_need what_is_needed(const struct cli *cli, const struct build *build)

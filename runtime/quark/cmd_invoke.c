@@ -40,18 +40,6 @@ struct invocation {
 	struct request request; /* owned */
 };
 
-static void cleanup_template_p(struct template **template)
-{
-	*template = template_free(*template);
-}
-#define cleanup_template __attribute__((cleanup(cleanup_template_p)))
-
-static void cleanup_shell_p(struct shell **shell)
-{
-	*shell = shell_free(*shell);
-}
-#define cleanup_shell __attribute__((cleanup(cleanup_shell_p)))
-
 static bool parse_level(const struct cli *cli, const char *text, enum start_level *ret_level)
 {
 	for (size_t i = 0; i < LEVELS; i++) {

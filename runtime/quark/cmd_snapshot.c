@@ -12,12 +12,6 @@
 #include "json.h"
 #include "store.h"
 
-static void cleanup_template_p(struct template **template)
-{
-	*template = template_free(*template);
-}
-#define cleanup_template __attribute__((cleanup(cleanup_template_p)))
-
 /* Members of the manifest, so that text and JSON show the same. */
 static const struct text_member {
 	const char *name;

@@ -68,7 +68,8 @@ bool utf8_is_valid(const uint8_t *data, size_t bytes)
 char *base64_encode(const uint8_t *data, size_t bytes)
 {
 	static const char digits[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
+	enum { PADDING = 64 };
 	char *text = malloc((bytes + 2) / 3 * 4 + 1);
 	char *at = text;
 
@@ -82,8 +83,8 @@ char *base64_encode(const uint8_t *data, size_t bytes)
 
 		*at++ = digits[group >> 18];
 		*at++ = digits[group >> 12 & 63];
-		*at++ = left > 1 ? digits[group >> 6 & 63] : '=';
-		*at++ = left > 2 ? digits[group & 63] : '=';
+		*at++ = digits[left > 1 ? group >> 6 & 63 : PADDING];
+		*at++ = digits[left > 2 ? group & 63 : PADDING];
 	}
 	*at = '\0';
 	return text;

@@ -133,8 +133,8 @@ static int spawn_lumper(struct shell *shell, int other, struct err *err)
 	(void)posix_spawn_file_actions_init(&inheritance.actions);
 	r = inherit_all(shell, &inheritance, other, err);
 	if (r == 0) {
-		r = -posix_spawn(&shell->pid, shell->config.lumper, &inheritance.actions, NULL, argv,
-				 environment);
+		r = -posix_spawn(&shell->pid, shell->config.lumper, &inheritance.actions, NULL,
+				 argv, environment);
 		if (r < 0) {
 			shell->pid = 0;
 			(void)err_set(err, r, "cannot start '%s': %s", shell->config.lumper,
@@ -232,12 +232,6 @@ static int receive_reply(struct shell *shell, enum shell_reply_kind wanted, stru
 
 /* --- life --------------------------------------------------------------------------------- */
 
-static void cleanup_shell_p(struct shell **shell)
-{
-	(void)shell_free(*shell);
-}
-#define cleanup_shell __attribute__((cleanup(cleanup_shell_p)))
-
 int shell_new(struct shell **ret_shell, const struct shell_config *config, struct err *err)
 {
 	cleanup_shell struct shell *shell = NULL;
@@ -308,9 +302,9 @@ int shell_load(struct shell *shell, const struct template *template, struct err 
 	return r < 0 ? r : receive_reply(shell, SHELL_LOADED, err);
 }
 
-/* The guest touches its own pages, because only that fills the second-stage page table on every host
- * kernel. Pages of its kernel and of its page tables have no address here; the walker touches the
- * latter by itself. */
+/* The guest touches its own pages, because only that fills the second-stage page table on every
+ * host kernel. Pages of its kernel and of its page tables have no address here; the walker touches
+ * the latter by itself. */
 static uint32_t write_touch_list(struct shell *shell)
 {
 	const struct working_set *set = template_working_set(shell->template);

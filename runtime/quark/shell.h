@@ -68,6 +68,12 @@ struct response {
 int shell_new(struct shell **ret_shell, const struct shell_config *config, struct err *err);
 struct shell *shell_free(struct shell *shell);
 
+static inline void cleanup_shell_p(struct shell **shell)
+{
+	(void)shell_free(*shell);
+}
+#define cleanup_shell __attribute__((cleanup(cleanup_shell_p)))
+
 /* shell -> template -> parked. Each may be left out: shell_invoke does what is missing. */
 int shell_load(struct shell *shell, const struct template *template, struct err *err);
 int shell_park(struct shell *shell, struct err *err);

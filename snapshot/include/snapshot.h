@@ -137,6 +137,12 @@ struct template;
 int template_open(struct template **ret_template, const char *folder, struct err *err);
 struct template *template_free(struct template *template);
 
+static inline void cleanup_template_p(struct template **template)
+{
+	(void)template_free(*template);
+}
+#define cleanup_template __attribute__((cleanup(cleanup_template_p)))
+
 const struct manifest *template_manifest(const struct template *template);
 const struct vm_state *template_state(const struct template *template);
 const struct working_set *template_working_set(const struct template *template); /* or NULL */
