@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/kvm.h>
 #include <net/if.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -232,6 +233,19 @@ static void dev_links(void)
 			say("cannot link '%s': %s", links[i][1], strerror(errno));
 }
 
+/* Keeps one empty VM for as long as the rig is up. KVM patches the code of the running kernel when the
+ * first VM comes and when the last one goes (static keys, one of them in the scheduler), and QEMU's
+ * multi-threaded TCG can miss a patch that another CPU made: then both CPUs take the breakpoint of
+ * the patching for ever. The descriptors are left open. */
+static void kvm_pin(void)
+{
+	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	int vm = kvm < 0 ? -1 : ioctl(kvm, KVM_CREATE_VM, 0);
+
+	if (vm < 0 || ioctl(vm, KVM_CREATE_IRQCHIP) < 0 || ioctl(vm, KVM_CREATE_VCPU, 0) < 0)
+		say("cannot keep a VM open: %s", strerror(errno));
+}
+
 static void machine_setup(const struct config *config)
 {
 	const struct rlimit files = {.rlim_cur = 65536, .rlim_max = 1024 * 1024};
@@ -246,6 +260,7 @@ static void machine_setup(const struct config *config)
 	loopback_up();
 	dev_links();
 	chmod("/dev/kvm", 0666);
+	kvm_pin();
 	umask(022);
 	if (sethostname("rig", 3) < 0 || setrlimit(RLIMIT_NOFILE, &files) < 0)
 		say("cannot set host name or limits: %s", strerror(errno));
