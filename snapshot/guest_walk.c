@@ -3,15 +3,15 @@
  * From guest-physical pages to the guest-virtual addresses at which the function sees them.
  *
  * A walk over the user half of a 4-level page table (AMD64 APM vol. 2, section 5.3). The tables are
- * the guest's: every pointer is checked, and the number of tables visited is bounded, since they
- * may well form a circle.
+ * the guest's: every pointer is checked, and the number of tables and pages visited is bounded,
+ * since tables may well form a circle, and every entry may be a GiB.
  */
 #include <stddef.h>
 
 #include "lumper.h"
 #include "snapshot.h"
 
-enum { LEVELS = 4, ENTRIES = 512, USER_ENTRIES = 256, TABLES_MAX = 65536 };
+enum { LEVELS = 4, ENTRIES = 512, USER_ENTRIES = 256, TABLES_MAX = 65536, PAGES_MAX = 1 << 24 };
 
 #define ENTRY_PRESENT 0x001ull
 #define ENTRY_WRITABLE 0x002ull
@@ -22,7 +22,7 @@ enum { LEVELS = 4, ENTRIES = 512, USER_ENTRIES = 256, TABLES_MAX = 65536 };
 struct walk {
 	const struct vm *vm;
 	struct working_set *set;
-	unsigned int tables_left;
+	unsigned int tables_left, pages_left;
 };
 
 static struct working_set_entry *find_entry(struct working_set *set, uint64_t offset)
@@ -68,8 +68,10 @@ static void assign_leaf(struct walk *walk, uint64_t gva, uint64_t gpa, uint64_t 
 			bool writable)
 {
 	gpa &= ~(bytes - 1);
-	for (uint64_t at = 0; at < bytes; at += GUEST_PAGE_BYTES)
+	for (uint64_t at = 0; at < bytes && walk->pages_left; at += GUEST_PAGE_BYTES) {
+		walk->pages_left--;
 		assign_page(walk, gva + at, gpa + at, writable);
+	}
 }
 
 static void mark_table(struct walk *walk, uint64_t gpa)
@@ -107,7 +109,9 @@ static void walk_table(struct walk *walk, uint64_t table_gpa, int level, uint64_
 
 void guest_walk_assign(const struct vm *vm, uint64_t cr3, struct working_set *set)
 {
-	struct walk walk = { .vm = vm, .set = set, .tables_left = TABLES_MAX };
+	struct walk walk = {
+		.vm = vm, .set = set, .tables_left = TABLES_MAX, .pages_left = PAGES_MAX,
+	};
 
 	walk_table(&walk, cr3 & ENTRY_ADDRESS, LEVELS - 1, 0, true);
 }

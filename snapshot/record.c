@@ -78,6 +78,19 @@ static int serve_fault(struct recorder *recorder, const struct uffd_msg *message
 	return 0;
 }
 
+/* Nobody would serve the faults to come, and a vCPU would wait in one for ever: from now on the
+ * kernel answers them with zeros. */
+static void give_up(struct recorder *recorder, int code)
+{
+	struct uffdio_range range = {
+		.start = (uintptr_t)vm_memory_base(recorder->vm),
+		.len = vm_memory_bytes(recorder->vm),
+	};
+
+	atomic_store(&recorder->failed, code);
+	(void)ioctl(recorder->fault_fd, UFFDIO_UNREGISTER, &range);
+}
+
 static void *fault_thread(void *context)
 {
 	struct recorder *recorder = context;
@@ -100,7 +113,7 @@ static void *fault_thread(void *context)
 			continue;
 		r = serve_fault(recorder, &message);
 		if (r < 0)
-			atomic_store(&recorder->failed, r);
+			give_up(recorder, r);
 	}
 	return NULL;
 }

@@ -224,15 +224,33 @@ static void name_features(char *list, size_t bytes, const struct feature_word *w
 	}
 }
 
-int cpuid_check(const struct cpuid_batch *supported, const struct kvm_cpuid_entry2 *entries,
-		uint32_t count, struct err *err)
+/* What a capture writes is what its template made. Anything else is forged, and could ask for what
+ * templates hide whatever the host offers: nested virtualization, the PMU. */
+static int check_template(const struct vm_state *state, struct err *err)
+{
+	struct cpuid_batch made = { .head.nent = state->cpuid_count };
+	size_t bytes = state->cpuid_count * sizeof(state->cpuid[0]);
+
+	memcpy(made.entries, state->cpuid, bytes);
+	cpuid_apply_template(&made, (enum cpu_template)state->cpu_template);
+	if (made.head.nent != state->cpuid_count || memcmp(made.entries, state->cpuid, bytes) != 0)
+		return err_set(err, -ENOTSUP,
+			       "the snapshot's CPUID shows more than its CPU template allows");
+	return 0;
+}
+
+int cpuid_check(const struct cpuid_batch *supported, const struct vm_state *state, struct err *err)
 {
 	char missing[256] = "";
+	int r = check_template(state, err);
+
+	if (r < 0)
+		return r;
 
 	for (size_t i = 0; i < ARRAY_SIZE(feature_words); i++) {
 		const struct feature_word *word = &feature_words[i];
 		uint32_t have = word_value(supported->entries, supported->head.nent, word);
-		uint32_t want = word_value(entries, count, word);
+		uint32_t want = word_value(state->cpuid, state->cpuid_count, word);
 
 		name_features(missing, sizeof(missing), word,
 			      want & ~have & ~always_there(word));

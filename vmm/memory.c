@@ -12,7 +12,7 @@
 
 #include "vm_priv.h"
 
-#define ALIGN_BYTES (2ull << 20)
+#define ALIGN_BYTES (1ull << 30)
 
 bool guest_gpa_to_offset(uint64_t memory_bytes, uint64_t gpa, uint64_t *ret_offset)
 {
@@ -48,13 +48,22 @@ uint64_t vm_memory_bytes(const struct vm *vm)
 	return vm->memory.bytes;
 }
 
-/* Aligned to 2 MiB, so that huge pages can back it one to one. */
+static uint64_t reserved_bytes(uint64_t bytes)
+{
+	return (bytes + ALIGN_BYTES - 1) & ~(ALIGN_BYTES - 1);
+}
+
+/* Guest RAM begins on a multiple of 1 GiB, and the rest of its last GiB stays reserved, so that no
+ * upper-level page-table entry of this process covers both it and something else. A restore unmaps
+ * the whole range: where such an entry is empty that is one look at a GiB, and where it is not,
+ * one at each 2 MiB, so that the cost would grow with the guest's memory. */
 int memory_reserve(struct guest_memory *memory, uint64_t bytes, struct err *err)
 {
+	uint64_t whole = reserved_bytes(bytes);
 	uint8_t *raw, *base;
 	size_t before;
 
-	raw = mmap(NULL, bytes + ALIGN_BYTES, PROT_READ | PROT_WRITE,
+	raw = mmap(NULL, whole + ALIGN_BYTES, PROT_NONE,
 		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (raw == MAP_FAILED)
 		return err_set(err, -errno, "cannot reserve %llu MiB of address space: %s",
@@ -63,16 +72,26 @@ int memory_reserve(struct guest_memory *memory, uint64_t bytes, struct err *err)
 	base = raw + before;
 	if (before)
 		(void)munmap(raw, before);
-	(void)munmap(base + bytes, ALIGN_BYTES - before);
+	(void)munmap(base + whole, ALIGN_BYTES - before);
+	if (mprotect(base, bytes, PROT_READ | PROT_WRITE) < 0)
+		return err_set(err, -errno, "cannot reserve guest memory: %s", strerror(errno));
 	*memory = (struct guest_memory){ .base = base, .bytes = bytes };
 	return 0;
 }
 
-static int register_slot(int vm_fd, uint32_t slot, uint64_t gpa, uint8_t *hva, uint64_t bytes,
-			 struct err *err)
+void memory_release(struct guest_memory *memory)
+{
+	if (memory->base)
+		(void)munmap(memory->base, reserved_bytes(memory->bytes));
+	memory->base = NULL;
+}
+
+int memory_slot(int vm_fd, uint32_t slot, uint32_t flags, uint64_t gpa, uint8_t *hva,
+		uint64_t bytes, struct err *err)
 {
 	struct kvm_userspace_memory_region region = {
 		.slot = slot,
+		.flags = flags,
 		.guest_phys_addr = gpa,
 		.memory_size = bytes,
 		.userspace_addr = (uintptr_t)hva,
@@ -89,9 +108,9 @@ int memory_register(int vm_fd, const struct guest_memory *memory, struct err *er
 	uint64_t low = memory->bytes < GUEST_HOLE_START ? memory->bytes : GUEST_HOLE_START;
 	int r;
 
-	r = register_slot(vm_fd, 0, 0, memory->base, low, err);
+	r = memory_slot(vm_fd, 0, 0, 0, memory->base, low, err);
 	if (r < 0 || memory->bytes == low)
 		return r;
-	return register_slot(vm_fd, 1, GUEST_HOLE_END, memory->base + low, memory->bytes - low,
-			     err);
+	return memory_slot(vm_fd, 1, 0, GUEST_HOLE_END, memory->base + low, memory->bytes - low,
+			   err);
 }

@@ -12,7 +12,6 @@
 #include "cleanup.h"
 #include "vm_priv.h"
 
-
 static const uint32_t state_msrs[] = {
 	0x00000010, /* IA32_TSC: first, the deadline timer and kvmclock depend on it */
 	0x0000003b, /* IA32_TSC_ADJUST */
@@ -50,11 +49,38 @@ static const uint32_t state_msrs[] = {
 	0x000006e0, /* IA32_TSC_DEADLINE: last, after the LAPIC's mode is known */
 };
 
+/* Equal lists are walked in step: `at` is where the last one was found. */
+const struct kvm_msr_entry *msr_find(const struct kvm_msr_batch *msrs, uint32_t index, uint32_t *at)
+{
+	for (uint32_t i = 0; i < msrs->head.nmsrs; i++) {
+		uint32_t next = (*at + i) % msrs->head.nmsrs;
+
+		if (msrs->entries[next].index == index) {
+			*at = next + 1;
+			return &msrs->entries[next];
+		}
+	}
+	return NULL;
+}
+
+/* KVM lets its owner write to MSRs that no guest may. A state gets no further than the table. */
+int msr_check(const struct kvm_msr_batch *msrs, const struct vcpu_state *state, struct err *err)
+{
+	uint32_t at = 0;
+
+	for (uint32_t i = 0; i < state->msr_count; i++)
+		if (!msr_find(msrs, state->msrs[i].index, &at))
+			return err_set(err, -ENOTSUP,
+				       "the snapshot sets MSR %#x, which this host does not have "
+				       "or which is not part of a vCPU's state",
+				       state->msrs[i].index);
+	return 0;
+}
+
 /* Reads the MSRs one by one: KVM stops at the first one that this vCPU does not have. */
 int msr_select(int vcpu_fd, struct kvm_msr_batch *ret_msrs, struct err *err)
 {
 	uint32_t kept = 0;
-
 
 	for (size_t i = 0; i < ARRAY_SIZE(state_msrs); i++) {
 		struct {

@@ -122,26 +122,26 @@ static int msrs_get(struct vcpu *vcpu, struct vcpu_state *state, struct err *err
 }
 
 /* Does the vCPU hold this value since its creation? Only asked while no MSR has ever been set. */
-static bool msr_is_fresh(const struct vm *vm, const struct kvm_msr_entry *entry)
+static bool msr_is_fresh(const struct vm *vm, const struct kvm_msr_entry *entry, uint32_t *at)
 {
+	const struct kvm_msr_entry *fresh;
+
 	if (!vm->msrs_fresh || entry->index == 0x10)
 		return false;
-	for (uint32_t i = 0; i < vm->msrs.head.nmsrs; i++)
-		if (vm->msrs.entries[i].index == entry->index)
-			return vm->msrs.entries[i].data == entry->data;
-	return false;
+	fresh = msr_find(&vm->msrs, entry->index, at);
+	return fresh && fresh->data == entry->data;
 }
 
 /* One ioctl for all MSRs, without those that a fresh vCPU already holds. */
 static int msrs_set(struct vcpu *vcpu, const struct vcpu_state *state, struct err *err)
 {
 	struct kvm_msr_batch batch;
-	uint32_t count = 0;
+	uint32_t count = 0, at = 0;
 	int n;
 
 	batch.head = (struct kvm_msrs){};
 	for (uint32_t i = 0; i < state->msr_count; i++)
-		if (!msr_is_fresh(vcpu->vm, &state->msrs[i]))
+		if (!msr_is_fresh(vcpu->vm, &state->msrs[i], &at))
 			batch.entries[count++] = state->msrs[i];
 	batch.head.nmsrs = count;
 	n = ioctl(vcpu->fd, KVM_SET_MSRS, &batch);

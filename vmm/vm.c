@@ -26,7 +26,7 @@ const unsigned long vm_run_ioctls[] = {
 	KVM_GET_SREGS,	     KVM_SET_FPU,	 KVM_SET_XSAVE,		KVM_SET_XCRS,
 	KVM_SET_MP_STATE,    KVM_SET_VCPU_EVENTS, KVM_SET_DEBUGREGS,	KVM_SET_IRQCHIP,
 	KVM_SET_PIT2,	     KVM_SET_CLOCK,	 KVM_KVMCLOCK_CTRL,	KVM_IRQ_LINE,
-	KVM_SET_CPUID2,	     KVM_TRANSLATE,	 KVM_SET_TSC_KHZ,	0,
+	KVM_SET_CPUID2,	     KVM_TRANSLATE,	 0,
 };
 
 const char *vm_event_name(enum vm_event_kind kind)
@@ -97,7 +97,7 @@ static int choose_cpuid(struct vm *vm, const struct vm_state *like, struct err *
 		cpuid_apply_template(&vm->cpuid, vm->cpu_template);
 		return 0;
 	}
-	r = cpuid_check(&vm->supported, like->cpuid, like->cpuid_count, err);
+	r = cpuid_check(&vm->supported, like, err);
 	if (r < 0)
 		return r;
 	vm->cpuid.head.nent = like->cpuid_count;
@@ -189,7 +189,7 @@ int vm_new(struct vm **ret_vm, const struct vm_config *config, struct err *err)
 
 	if ((r = kvm_open(&vm->kvm_fd, err)) < 0 || (r = create_machine(vm, err)) < 0 ||
 	    (r = memory_reserve(&vm->memory, full.memory_bytes, err)) < 0 ||
-	    (r = memory_register(vm->fd, &vm->memory, err)) < 0 ||
+	    (r = memory_register(vm->fd, &vm->memory, err)) < 0 || (r = rom_add(vm, err)) < 0 ||
 	    (r = add_devices(vm, &full, err)) < 0 || (r = create_vcpus(vm, full.like, err)) < 0 ||
 	    (r = vm_threads_start(vm, err)) < 0)
 		return r;
@@ -205,8 +205,9 @@ struct vm *vm_free(struct vm *vm)
 	for (unsigned int i = 0; i < vm->vcpu_count; i++)
 		vcpu_done(&vm->vcpus[i]);
 	bus_done(&vm->bus);
-	if (vm->memory.base)
-		(void)munmap(vm->memory.base, vm->memory.bytes);
+	memory_release(&vm->memory);
+	if (vm->rom)
+		(void)munmap(vm->rom, GUEST_PAGE_BYTES);
 	(void)fd_close(vm->fd);
 	(void)fd_close(vm->kvm_fd);
 	(void)pthread_cond_destroy(&vm->changed);
@@ -305,7 +306,7 @@ int vm_state_get(struct vm *vm, struct vm_state *ret_state, struct err *err)
 
 int vm_check_cpu(const struct vm *vm, const struct vm_state *state, struct err *err)
 {
-	return cpuid_check(&vm->supported, state->cpuid, state->cpuid_count, err);
+	return cpuid_check(&vm->supported, state, err);
 }
 
 static int check_shape(const struct vm *vm, const struct vm_state *state, struct err *err)
@@ -317,11 +318,18 @@ static int check_shape(const struct vm *vm, const struct vm_state *state, struct
 	if (state->vcpu_count != vm->vcpu_count)
 		return err_set(err, -EINVAL, "the snapshot has %u vCPUs, this VM %u",
 			       state->vcpu_count, vm->vcpu_count);
-	if (state->vcpus[0].has_xsave && !vm->has_xsave)
-		return err_set(err, -EINVAL, "the snapshot holds XSAVE state, this VM does not");
 	if (state->device_count != vm->bus.device_count)
 		return err_set(err, -EINVAL, "the snapshot has %u devices, this VM %u",
 			       state->device_count, vm->bus.device_count);
+	for (unsigned int i = 0; i < vm->vcpu_count; i++) {
+		int r = msr_check(&vm->msrs, &state->vcpus[i], err);
+
+		if (r < 0)
+			return r;
+		if (state->vcpus[i].has_xsave && !vm->has_xsave)
+			return err_set(err, -EINVAL,
+				       "the snapshot holds XSAVE state, this VM does not");
+	}
 	return 0;
 }
 
@@ -454,20 +462,15 @@ int vm_timers_start(struct vm *vm, struct err *err)
 	return 0;
 }
 
-/* Hot path: one pass, nothing allocated. The clock comes before the LAPICs are armed. */
-int vm_state_set(struct vm *vm, const struct vm_state *state, enum vm_timers timers,
-		 struct err *err)
+static int vcpus_load(struct vm *vm, const struct vm_state *state, enum vm_timers timers,
+		      struct err *err)
 {
-	bool tick;
-	int r;
+	bool tick = timers != VM_TIMERS_STOPPED && timers != VM_TIMERS_LATE &&
+		    takes_tick(vm, timers);
 
-	if ((r = check_shape(vm, state, err)) < 0 || (r = cpuid_load(vm, state, err)) < 0 ||
-	    (r = devices_load(vm, state, err)) < 0)
-		return r;
-	vm->guest_ticked_ns = state->realtime_ns;
-	tick = timers != VM_TIMERS_STOPPED && timers != VM_TIMERS_LATE && takes_tick(vm, timers);
 	for (unsigned int i = 0; i < vm->vcpu_count; i++) {
 		struct kvm_lapic_state lapic = state->vcpus[i].lapic;
+		int r;
 
 		vm->lapics[i] = lapic;
 		arm(&lapic, timers, tick);
@@ -475,6 +478,20 @@ int vm_state_set(struct vm *vm, const struct vm_state *state, enum vm_timers tim
 		if (r < 0)
 			return r;
 	}
-	vm->msrs_fresh = false;
-	return machine_set(vm, state, err);
+	return 0;
+}
+
+/* Hot path: one pass, nothing allocated. The clock comes before the LAPICs are armed. */
+int vm_state_set(struct vm *vm, const struct vm_state *state, enum vm_timers timers,
+		 struct err *err)
+{
+	int r;
+
+	if ((r = check_shape(vm, state, err)) < 0 || (r = cpuid_load(vm, state, err)) < 0 ||
+	    (r = devices_load(vm, state, err)) < 0)
+		return r;
+	vm->guest_ticked_ns = state->realtime_ns;
+	r = vcpus_load(vm, state, timers, err);
+	vm->msrs_fresh = false; /* also after a failure, which may have come half-way */
+	return r < 0 ? r : machine_set(vm, state, err);
 }

@@ -45,6 +45,7 @@ struct vm {
 	int kvm_fd, fd; /* owned */
 	enum cpu_template cpu_template;
 	struct guest_memory memory; /* owned mapping */
+	uint8_t *rom;		    /* owned mapping: the page with the reset vector */
 	unsigned int vcpu_count;
 	size_t run_bytes;
 	bool has_xsave;
@@ -78,17 +79,26 @@ int kvm_open(int *ret_fd, struct err *err);
 
 /* memory.c */
 int memory_reserve(struct guest_memory *memory, uint64_t bytes, struct err *err);
+void memory_release(struct guest_memory *memory);
+int memory_slot(int vm_fd, uint32_t slot, uint32_t flags, uint64_t gpa, uint8_t *hva,
+		uint64_t bytes, struct err *err);
 int memory_register(int vm_fd, const struct guest_memory *memory, struct err *err);
+
+/* rehearse.c: the page with the reset vector, in a slot behind those of RAM. */
+#define ROM_SLOT 2u
+int rom_add(struct vm *vm, struct err *err);
 
 /* cpuid.c */
 int cpuid_supported(int kvm_fd, struct cpuid_batch *ret_cpuid, struct err *err);
 void cpuid_apply_template(struct cpuid_batch *cpuid, enum cpu_template cpu_template);
 void cpuid_set_apic_id(struct cpuid_batch *cpuid, uint32_t apic_id);
-int cpuid_check(const struct cpuid_batch *supported, const struct kvm_cpuid_entry2 *entries,
-		uint32_t count, struct err *err);
+int cpuid_check(const struct cpuid_batch *supported, const struct vm_state *state, struct err *err);
 
 /* msr.c */
 int msr_select(int vcpu_fd, struct kvm_msr_batch *ret_msrs, struct err *err);
+const struct kvm_msr_entry *msr_find(const struct kvm_msr_batch *msrs, uint32_t index,
+				     uint32_t *at);
+int msr_check(const struct kvm_msr_batch *msrs, const struct vcpu_state *state, struct err *err);
 
 /* vcpu.c */
 int vcpu_init(struct vcpu *vcpu, struct vm *vm, unsigned int index, struct err *err);

@@ -13,6 +13,7 @@
 #include "lumper_priv.h"
 #include "mailbox_host.h"
 #include "snapshot.h"
+#include "text.h"
 
 struct restore_options {
 	const char *folder;
@@ -171,7 +172,7 @@ static void print_log(const struct restore_run *run)
 	char text[MAILBOX_LOG_MAX];
 	size_t bytes = mailbox ? mailbox_log_read(mailbox, text, sizeof(text)) : 0;
 
-	fprintf(stderr, "%.*s\n", (int)bytes, text);
+	text_write_clean(stderr, text, bytes);
 }
 
 /* --- running ------------------------------------------------------------------------------ */
@@ -314,8 +315,8 @@ int cmd_restore(int argc, char **argv)
 		code = save_record(&run);
 	signals_release();
 	console_stop_input(run.console);
+	(void)recorder_free(run.recorder); /* its thread serves the VM's memory */
 	(void)vm_free(run.vm);
-	(void)recorder_free(run.recorder);
 	(void)console_free(run.console);
 	(void)template_free(run.template);
 	return code;

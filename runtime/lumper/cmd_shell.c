@@ -9,7 +9,9 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -44,6 +46,7 @@ struct shell_process {
 	struct shape_options shape;
 	struct vm *vm;
 	uint8_t *mailbox;
+	bool spent; /* has been given a template, whether that could be loaded or not */
 	bool loaded, timers_running;
 	struct shell_reply reply;
 	struct vm_event event;
@@ -163,8 +166,8 @@ static int load(struct shell_process *shell, const int fds[FDS], enum vm_timers 
 	size_t bytes = 0;
 	int r;
 
-	if (shell->loaded)
-		return err_set(err, -EBUSY, "this shell already holds a template");
+	if (shell->spent)
+		return err_set(err, -EBUSY, "this shell has already been given a template");
 	if ((r = read_fd(shell, fds[FD_STATE], &bytes, err)) < 0 ||
 	    (r = state_decode(&shell->state, shell->file, bytes, err)) < 0)
 		return r;
@@ -175,6 +178,8 @@ static int load(struct shell_process *shell, const int fds[FDS], enum vm_timers 
 			return r;
 		config.working_set = &shell->working_set;
 	}
+	/* What fails from here on leaves a VM that is neither empty nor whole. */
+	shell->spent = true;
 	r = snapshot_map_memory(shell->vm, &config, err);
 	if (r < 0)
 		return r;
@@ -365,6 +370,15 @@ static int read_like(struct shell_process *shell, struct err *err)
 	return r;
 }
 
+/* A caller that is killed takes its shell along: inside KVM_RUN nobody reads the socket. One that
+ * was gone before this call gets no HELLO. No core file and no debugger may see guest memory. */
+static int bind_process(struct err *err)
+{
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0)
+		return err_set(err, -errno, "prctl: %s", strerror(errno));
+	return 0;
+}
+
 static int prepare(struct shell_process *shell, struct err *err)
 {
 	struct vm_config config = {
@@ -383,6 +397,8 @@ static int prepare(struct shell_process *shell, struct err *err)
 	if ((r = vm_new(&shell->vm, &config, err)) < 0 || (r = map_mailbox(shell, err)) < 0)
 		return r;
 	touch_buffers(shell);
+	if ((r = bind_process(err)) < 0)
+		return r;
 	r = jail_enter(JAIL_SHELL, err);
 	return r < 0 ? r : vm_rehearse(shell->vm, err);
 }

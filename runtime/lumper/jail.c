@@ -14,6 +14,7 @@
 #include <sys/capability.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #include "cleanup.h"
 #include "lumper_priv.h"
@@ -25,7 +26,7 @@ static const int common_calls[] = {
 	SCMP_SYS(fstat),	 SCMP_SYS(newfstatat),	    SCMP_SYS(madvise),
 	SCMP_SYS(munmap),	 SCMP_SYS(brk),		    SCMP_SYS(futex),
 	SCMP_SYS(clock_gettime), SCMP_SYS(rt_sigtimedwait), SCMP_SYS(rt_sigreturn),
-	SCMP_SYS(rt_sigprocmask), SCMP_SYS(tgkill),	    SCMP_SYS(gettid),
+	SCMP_SYS(rt_sigprocmask), SCMP_SYS(gettid),
 	SCMP_SYS(getpid),	 SCMP_SYS(restart_syscall), SCMP_SYS(exit),
 	SCMP_SYS(exit_group),	 SCMP_SYS(rseq),	    SCMP_SYS(sched_yield),
 };
@@ -89,6 +90,16 @@ static int allow_mappings(scmp_filter_ctx filter)
 					      &not_executable);
 }
 
+/* Signals to threads of this process only: a vCPU is kicked by one. */
+static int allow_own_signals(scmp_filter_ctx filter)
+{
+	const struct scmp_arg_cmp is_us = {
+		.arg = 0, .op = SCMP_CMP_EQ, .datum_a = (scmp_datum_t)getpid(), .datum_b = 0,
+	};
+
+	return seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, &is_us);
+}
+
 static int shut_filter(enum jail_profile profile, struct err *err)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
@@ -99,7 +110,8 @@ static int shut_filter(enum jail_profile profile, struct err *err)
 	(void)((r = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1)) ||
 	       (r = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2)) ||
 	       (r = allow_calls(filter, common_calls, ARRAY_SIZE(common_calls))) ||
-	       (r = allow_mappings(filter)) || (r = allow_ioctls(filter, vm_run_ioctls)));
+	       (r = allow_mappings(filter)) || (r = allow_own_signals(filter)) ||
+	       (r = allow_ioctls(filter, vm_run_ioctls)));
 	if (r == 0 && profile == JAIL_BOOT)
 		(void)((r = allow_calls(filter, boot_calls, ARRAY_SIZE(boot_calls))) ||
 		       (r = allow_ioctls(filter, boot_ioctls)) ||

@@ -33,7 +33,7 @@ bool option_number(const char *name, const char *text, uint64_t least, uint64_t 
 bool option_memory(const char *text, uint64_t *ret_bytes); /* MiB, or with suffix K, M, G */
 bool option_cpu(const char *text, enum cpu_template *ret_template);
 
-/* "lumper: MESSAGE" on stderr. Returns `code`. */
+/* "lumper: MESSAGE" on stderr, without control characters, cut at 4 KiB. Returns `code`. */
 __attribute__((format(printf, 2, 3))) int fail(enum exit_code code, const char *format, ...);
 
 /* The exit code for the event that ended a VM; prints its name and report, unless the code is 0. */

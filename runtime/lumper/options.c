@@ -9,16 +9,20 @@
 #include "cleanup.h"
 #include "lumper_priv.h"
 #include "number.h"
+#include "text.h"
+
+enum { MESSAGE_BYTES = 4096 };
 
 int fail(enum exit_code code, const char *format, ...)
 {
+	char message[MESSAGE_BYTES];
 	va_list args;
 
-	fputs("lumper: ", stderr);
 	va_start(args, format);
-	vfprintf(stderr, format, args);
+	(void)vsnprintf(message, sizeof(message), format, args);
 	va_end(args);
-	fputc('\n', stderr);
+	fputs("lumper: ", stderr);
+	text_write_clean(stderr, message, strlen(message));
 	return code;
 }
 

@@ -18,6 +18,7 @@
 #include "guest_cmdline.h"
 #include "progress.h"
 #include "rig.h"
+#include "text.h"
 
 enum {
 	CMDLINE_MAX = 512,
@@ -55,9 +56,7 @@ static void show_end(const char *whose, const char *path)
 	while (from > (const char *)text && (from[-1] != '\n' || lines++ < CONSOLE_SHOWN_LINES))
 		from--;
 	fprintf(stderr, "quark: last words of %s:\n", whose);
-	(void)fwrite(from, 1, (size_t)((const char *)text + bytes - from), stderr);
-	if (text[bytes - 1] != '\n')
-		(void)fputc('\n', stderr);
+	text_write_clean(stderr, from, (size_t)((const char *)text + bytes - from));
 }
 
 /* lumper's codes for the ways a guest ends are one to us; a signal that killed it is a plain

@@ -11,6 +11,7 @@
 
 #include "cleanup.h"
 #include "number.h"
+#include "text.h"
 
 enum {
 	OPT_HELP = 'h',
@@ -202,7 +203,8 @@ int exit_code_for(int r)
 
 int cli_fail_as(int code, const struct err *err)
 {
-	fprintf(stderr, "quark: %s\n", err->message);
+	fputs("quark: ", stderr);
+	text_write_clean(stderr, err->message, strlen(err->message));
 	return code;
 }
 

@@ -26,6 +26,7 @@
 #include "progress.h"
 #include "request.h"
 #include "store.h"
+#include "text.h"
 
 enum {
 	OPT_MEMORY = OPT_VERB,
@@ -291,7 +292,7 @@ static int compile(const struct cli *cli, struct build *build, struct err *err)
 	r = function_build(&build->config, &paths, build->workdir, build->initrd, &output, err);
 	progress_end(&progress);
 	if (output && (r < 0 || !cli->quiet))
-		fputs(output, stderr);
+		text_write_clean(stderr, output, strlen(output));
 	return r;
 }
 

@@ -21,6 +21,7 @@
 #include "rig.h"
 #include "shell.h"
 #include "store.h"
+#include "text.h"
 
 enum {
 	OPT_LEVEL = OPT_VERB,
@@ -105,9 +106,7 @@ static bool parse(struct cli *cli, int argc, char **argv, struct invocation *inv
 static void print_log(void *context, const char *text, size_t bytes)
 {
 	(void)context;
-	(void)fwrite(text, 1, bytes, stderr);
-	if (bytes == 0 || text[bytes - 1] != '\n')
-		(void)fputc('\n', stderr);
+	text_write_clean(stderr, text, bytes);
 }
 
 static void print_timing(const struct start_times *times)
@@ -164,8 +163,8 @@ static int print_plain(const struct response *response)
 	int r;
 
 	if (response->failed) {
-		fprintf(stderr, "quark: the function failed: %.*s\n", (int)response->bytes,
-			(const char *)response->data);
+		fputs("quark: the function failed: ", stderr);
+		text_write_clean(stderr, response->data, response->bytes);
 		return EXIT_OK;
 	}
 	r = file_write_all(STDOUT_FILENO, response->data, response->bytes);

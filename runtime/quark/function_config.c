@@ -80,9 +80,16 @@ static bool cflag_allowed(const char *flag)
 {
 	static const char *const allowed[] = {"-D", "-U", "-O",	   "-W", "-f",
 					      "-g", "-m", "-std=", NULL};
-	/* They pass options on, or load code into the compiler. */
-	static const char *const refused[] = {"-Wa,", "-Wl,", "-Wp,", "-fplugin", "-fuse-ld", NULL};
+	/* They pass options on, load code into the compiler, or write files. */
+	static const char *const refused[] = {"-Wa,",	  "-Wl,",   "-Wp,", "-fplugin",
+					      "-fuse-ld", "-fdump", NULL};
+	/* Of -f options with a value many name a file to be written (-fopt-info=F). */
+	static const char *const with_value[] = {"-fexcess-precision=", "-ffp-contract=",
+						 "-finline-limit=",	"-fmax-errors=",
+						 "-fvisibility=",	NULL};
 
+	if (starts_with(flag, "-f") && strchr(flag, '=') && !starts_with_any(flag, with_value))
+		return false;
 	return starts_with_any(flag, allowed) && !starts_with_any(flag, refused);
 }
 

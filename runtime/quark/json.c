@@ -92,10 +92,16 @@ char *base64_encode(const uint8_t *data, size_t bytes)
 
 int json_add_bytes(cJSON *object, const char *name, const uint8_t *data, size_t bytes)
 {
-	const bool text = utf8_is_valid(data, bytes) && !memchr(data, 0, bytes);
-	cleanup_free char *value = text ? strndup((const char *)data, bytes)
-					: base64_encode(data, bytes);
+	/* A response lies in memory that its maker may still write to: copy, then look. */
+	cleanup_free uint8_t *copy = malloc(bytes + 1);
+	const bool text = copy && memcpy(copy, data, bytes) && utf8_is_valid(copy, bytes) &&
+			  !memchr(copy, 0, bytes);
+	cleanup_free char *value = NULL;
 
+	if (!copy)
+		return -ENOMEM;
+	copy[bytes] = '\0';
+	value = text ? (char *)TAKE_PTR(copy) : base64_encode(copy, bytes);
 	if (!value || !cJSON_AddStringToObject(object, "encoding", text ? "utf-8" : "base64") ||
 	    !cJSON_AddStringToObject(object, name, value))
 		return -ENOMEM;

@@ -45,6 +45,7 @@ struct shell {
 	uint8_t *mailbox;    /* owned mapping */
 	struct mailbox_identity identity;
 	uint64_t sequence;
+	uint64_t deadline_ns; /* of all calls until it is 0 again; 0: each has its own */
 	uint64_t spawned_ns; /* when shell_new began */
 	uint64_t hello[SHELL_STAMPS];
 	const struct template *template; /* borrowed; NULL: none loaded */
@@ -57,8 +58,10 @@ static int make_mailbox(struct shell *shell, struct err *err)
 {
 	void *at;
 
-	shell->mailbox_fd = memfd_create("quark-mailbox", MFD_CLOEXEC);
-	if (shell->mailbox_fd < 0 || ftruncate(shell->mailbox_fd, MAILBOX_BYTES) < 0)
+	/* Sealed: who shares it cannot make it smaller under our hands. */
+	shell->mailbox_fd = memfd_create("quark-mailbox", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (shell->mailbox_fd < 0 || ftruncate(shell->mailbox_fd, MAILBOX_BYTES) < 0 ||
+	    fcntl(shell->mailbox_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
 		return err_set(err, -errno, "cannot make a mailbox: %s", strerror(errno));
 	at = mmap(NULL, MAILBOX_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, shell->mailbox_fd, 0);
 	if (at == MAP_FAILED)
@@ -67,19 +70,41 @@ static int make_mailbox(struct shell *shell, struct err *err)
 	return mailbox_identity_new(&shell->identity, err);
 }
 
+static unsigned int timeout_ms(const struct shell *shell)
+{
+	return shell->config.timeout_ms ? shell->config.timeout_ms : DEFAULT_TIMEOUT_MS;
+}
+
+static uint64_t new_deadline(const struct shell *shell)
+{
+	return monotonic_ns() + timeout_ms(shell) * 1000000ull;
+}
+
+/* How long a receive waits is a property of the socket, which saves the hot path a call. Zero would
+ * mean for ever. */
+static int limit_wait(const struct shell *shell, uint64_t deadline_ns, struct err *err)
+{
+	uint64_t now = monotonic_ns();
+	uint64_t us = deadline_ns > now ? (deadline_ns - now) / 1000 : 0;
+	struct timeval timeout = { .tv_sec = (time_t)(us / 1000000),
+				   .tv_usec = (suseconds_t)(us % 1000000) };
+
+	if (us == 0)
+		return err_set(err, -ETIMEDOUT, "no answer within %u ms", timeout_ms(shell));
+	if (setsockopt(shell->socket, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) < 0)
+		return err_set(err, -errno, "SO_RCVTIMEO: %s", strerror(errno));
+	return 0;
+}
+
 static int make_socket(struct shell *shell, int *ret_other, struct err *err)
 {
-	unsigned int ms = shell->config.timeout_ms ? shell->config.timeout_ms : DEFAULT_TIMEOUT_MS;
-	struct timeval timeout = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
 	int pair[2];
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_set(err, -errno, "cannot make a socket: %s", strerror(errno));
 	shell->socket = pair[0];
 	*ret_other = pair[1];
-	if (setsockopt(shell->socket, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) < 0)
-		return err_set(err, -errno, "SO_RCVTIMEO: %s", strerror(errno));
-	return 0;
+	return limit_wait(shell, new_deadline(shell), err);
 }
 
 /* What the child inherits, by the numbers that its command line names. */
@@ -105,12 +130,20 @@ static int inherit_all(const struct shell *shell, struct inheritance *inheritanc
 		       struct err *err)
 {
 	const struct template *like = shell->config.like;
+	posix_spawn_file_actions_t *actions = &inheritance->actions;
 	int r;
 
+	/* Our input and output are no business of a process that runs strangers' machines. */
+	(void)posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+	(void)posix_spawn_file_actions_addopen(actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
 	if ((r = inherit(inheritance, other, CHILD_SOCKET_FD, err)) < 0 ||
 	    (r = inherit(inheritance, shell->mailbox_fd, CHILD_MAILBOX_FD, err)) < 0)
 		return r;
-	return like ? inherit(inheritance, template_state_fd(like), CHILD_LIKE_FD, err) : 0;
+	if (like && (r = inherit(inheritance, template_state_fd(like), CHILD_LIKE_FD, err)) < 0)
+		return r;
+	(void)posix_spawn_file_actions_addclosefrom_np(actions, like ? CHILD_LIKE_FD + 1 :
+								       CHILD_LIKE_FD);
+	return 0;
 }
 
 static int spawn_lumper(struct shell *shell, int other, struct err *err)
@@ -188,13 +221,11 @@ static int receive_one(struct shell *shell, struct err *err)
 		n = recv(shell->socket, reply, sizeof(*reply), 0);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-		return err_set(err, -ETIMEDOUT, "no answer within %u ms",
-			       shell->config.timeout_ms ? shell->config.timeout_ms :
-							  DEFAULT_TIMEOUT_MS);
+		return err_set(err, -ETIMEDOUT, "no answer within %u ms", timeout_ms(shell));
 	if (n <= 0)
 		return err_set(err, -ECONNRESET, "lumper died");
 	if ((size_t)n < offsetof(struct shell_reply, text) ||
-	    reply->version != SHELL_PROTO_VERSION ||
+	    reply->version != SHELL_PROTO_VERSION || reply->sequence != shell->sequence ||
 	    (size_t)n != offsetof(struct shell_reply, text) + reply->text_bytes)
 		return err_set(err, -EPROTO, "lumper sent a malformed reply");
 	return 0;
@@ -205,16 +236,30 @@ static int text_error(const struct shell *shell, int code, const char *what, str
 	return err_set(err, code, "%s%.*s", what, (int)shell->reply.text_bytes, shell->reply.text);
 }
 
+/* Passes a log on, and takes the time that it took from what is left to wait: a guest that logs
+ * for ever must not be waited for so long. */
+static int pass_log(const struct shell *shell, uint64_t deadline_ns, struct err *err)
+{
+	if (shell->config.log)
+		shell->config.log(shell->config.log_context, shell->reply.text,
+				  shell->reply.text_bytes);
+	return limit_wait(shell, deadline_ns, err);
+}
+
 /* Waits for a reply of kind `wanted` (or SHELL_FAILED); logs are passed on meanwhile. */
 static int receive_reply(struct shell *shell, enum shell_reply_kind wanted, struct err *err)
 {
 	const struct shell_reply *reply = &shell->reply;
+	uint64_t deadline_ns = shell->deadline_ns ? shell->deadline_ns : new_deadline(shell);
+	bool limited = false;
 
 	for (;;) {
 		int r = receive_one(shell, err);
 
 		if (r < 0)
 			return r;
+		if (limited && reply->kind != SHELL_LOG && !shell->deadline_ns)
+			(void)limit_wait(shell, new_deadline(shell), NULL);
 		if (reply->kind == wanted || (wanted == SHELL_DONE && reply->kind == SHELL_FAILED))
 			return 0;
 		if (reply->kind == SHELL_ERROR)
@@ -224,9 +269,10 @@ static int receive_reply(struct shell *shell, enum shell_reply_kind wanted, stru
 		if (reply->kind != SHELL_LOG)
 			return err_set(err, -EPROTO, "lumper sent an unexpected reply (%u)",
 				       reply->kind);
-		if (shell->config.log)
-			shell->config.log(shell->config.log_context, reply->text,
-					  reply->text_bytes);
+		r = pass_log(shell, deadline_ns, err);
+		if (r < 0)
+			return r;
+		limited = true;
 	}
 }
 
@@ -413,9 +459,10 @@ static int bring_to(struct shell *shell, const struct template *template, enum s
 
 	if (level >= LEVEL_TEMPLATE)
 		r = shell_load(shell, template, err);
-	if (r == 0 && level >= LEVEL_PARKED)
+	if (r == 0 && level >= LEVEL_PARKED &&
+	    (r = limit_wait(shell, shell->deadline_ns, err)) == 0)
 		r = shell_park(shell, err);
-	return r;
+	return r < 0 ? r : limit_wait(shell, shell->deadline_ns, err);
 }
 
 static void add_cold_stages(const struct shell *shell, uint64_t begin, struct start_times *times)
@@ -442,12 +489,18 @@ int start_function(struct shell **ret_shell, const struct shell_config *config,
 	int r;
 
 	full.like = template;
-	if ((r = shell_new(&shell, &full, err)) < 0 ||
+	r = shell_new(&shell, &full, err);
+	if (r < 0)
+		return r;
+	shell->deadline_ns = shell->spawned_ns + timeout_ms(shell) * 1000000ull;
+	if ((r = limit_wait(shell, shell->deadline_ns, err)) < 0 ||
 	    (r = bring_to(shell, template, level, err)) < 0 ||
 	    (r = shell_invoke(shell, template, request, bytes, ret_response, ret_times, err)) < 0)
 		return r;
 	if (level == LEVEL_COLD)
 		add_cold_stages(shell, begin, ret_times);
+	shell->deadline_ns = 0;
+	(void)limit_wait(shell, new_deadline(shell), NULL);
 	*ret_shell = TAKE_PTR(shell);
 	return 0;
 }

@@ -33,7 +33,8 @@ struct shell_config {
 	uint32_t vcpus;
 	uint32_t cpu_template;
 	const struct template *like; /* borrowed: a template of the wanted CPU; may be NULL */
-	unsigned int timeout_ms; /* for any single reply; 0: 10,000 */
+	unsigned int timeout_ms; /* of a call, logs or not; of start_function: of all it does.
+				  * 0: 10,000 */
 	void (*log)(void *context, const char *text, size_t bytes); /* LOG text; NULL drops */
 	void *log_context;
 };
@@ -64,7 +65,8 @@ struct response {
 	bool failed; /* the function called quark_fail: data is its message */
 };
 
-/* Starts the process and waits for its HELLO. */
+/* Starts the process and waits for its HELLO. The kernel kills the process when the thread that
+ * calls this ends, so that a caller that is killed leaves no guest behind. */
 int shell_new(struct shell **ret_shell, const struct shell_config *config, struct err *err);
 struct shell *shell_free(struct shell *shell);
 

@@ -62,6 +62,17 @@ static long do_kill(void)
 	return syscall(SYS_kill, getppid(), 0);
 }
 
+/* To a thread of another process. */
+static long do_signal_others(void)
+{
+	return syscall(SYS_tgkill, getppid(), getppid(), 0);
+}
+
+static long do_signal_self(void)
+{
+	return syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), 0);
+}
+
 static long do_setuid(void)
 {
 	return syscall(SYS_setuid, 0);
@@ -140,6 +151,7 @@ static const struct attempt {
 	{ "socket", do_socket, 0 },
 	{ "ptrace", do_ptrace, 0 },
 	{ "kill", do_kill, 0 },
+	{ "signal to others", do_signal_others, 0 },
 	{ "setuid", do_setuid, 0 },
 	{ "mount", do_mount, 0 },
 	{ "bpf", do_bpf, 0 },
@@ -153,6 +165,7 @@ static const struct attempt {
 	{ "read the clock", do_clock, IN_BOOT | IN_SHELL },
 	{ "run a vCPU", do_run, IN_BOOT | IN_SHELL },
 	{ "write", do_write, IN_BOOT | IN_SHELL },
+	{ "signal to itself", do_signal_self, IN_BOOT | IN_SHELL },
 };
 
 enum { CHILD_DONE = 0, CHILD_NO_JAIL = 90 };
@@ -209,7 +222,8 @@ static long check_allowed(void)
 {
 	void *page = (void *)do_map_data();
 
-	return leave(page == MAP_FAILED || do_clock() < 0 || do_run() < 0 || do_write() < 0);
+	return leave(page == MAP_FAILED || do_clock() < 0 || do_run() < 0 || do_write() < 0 ||
+		     do_signal_self() < 0);
 }
 
 static void test_allowed_works(void **state)

@@ -102,7 +102,8 @@ int file_read(const char *path, size_t max_bytes, uint8_t **ret_data, size_t *re
 	cleanup_fd int fd = -1;
 	int r;
 
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* O_NONBLOCK: opening a FIFO must not wait; that it is none of ours, file_read_fd says. */
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
 		return err_set(err, -errno, "cannot open '%s': %s", path, strerror(errno));
 	r = file_read_fd(fd, max_bytes, ret_data, ret_bytes);

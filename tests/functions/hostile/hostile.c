@@ -122,6 +122,24 @@ static void do_twice(const struct machine *machine)
 		do_bytes(machine);
 }
 
+/* Logs for ever: each log is a sign of life, and none is an answer. */
+static void do_flood(const struct machine *machine)
+{
+	machine->mailbox->log_bytes = 1;
+	for (;;)
+		ring(machine, DOORBELL_LOG);
+}
+
+/* What would clear a terminal and set its title. */
+static void do_escape(const struct machine *machine)
+{
+	static const char text[] = "\x1b[2J\x1b]0;owned\x07";
+
+	(void)machine;
+	(void)quark_log("%s", text);
+	(void)quark_fail(text);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(const struct machine *machine);
@@ -129,7 +147,8 @@ static const struct {
 	{"offset", do_offset}, {"bytes", do_bytes},   {"wrap", do_wrap},
 	{"failed", do_failed}, {"magic", do_magic},   {"version", do_version},
 	{"log", do_log},       {"values", do_values}, {"register", do_register},
-	{"widths", do_widths}, {"twice", do_twice},
+	{"widths", do_widths}, {"twice", do_twice},   {"flood", do_flood},
+	{"escape", do_escape},
 };
 
 static void *map(const char *variable, size_t bytes)
