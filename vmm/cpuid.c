@@ -242,10 +242,6 @@ static int check_template(const struct vm_state *state, struct err *err)
 int cpuid_check(const struct cpuid_batch *supported, const struct vm_state *state, struct err *err)
 {
 	char missing[256] = "";
-	int r = check_template(state, err);
-
-	if (r < 0)
-		return r;
 
 	for (size_t i = 0; i < ARRAY_SIZE(feature_words); i++) {
 		const struct feature_word *word = &feature_words[i];
@@ -258,5 +254,5 @@ int cpuid_check(const struct cpuid_batch *supported, const struct vm_state *stat
 	if (missing[0])
 		return err_set(err, -ENOTSUP, "this host's CPU lacks what the snapshot needs: %s",
 			       missing);
-	return 0;
+	return check_template(state, err);
 }

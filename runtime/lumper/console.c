@@ -113,8 +113,10 @@ int console_start_input(struct console *console, struct vm *vm, struct err *err)
 		raw.c_oflag |= OPOST;
 		(void)tcsetattr(STDIN_FILENO, TCSANOW, &raw);
 	}
-	/* Signals are the owner thread's business. */
+	/* Signals are the owner thread's business; but for the one by which libpsx has each thread
+	 * drop its capabilities, and for which it waits. */
 	(void)sigfillset(&all);
+	(void)sigdelset(&all, SIGSYS);
 	(void)pthread_sigmask(SIG_BLOCK, &all, &old);
 	r = pthread_create(&console->thread, NULL, input_thread, console);
 	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
