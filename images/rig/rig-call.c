@@ -5,6 +5,7 @@
  *	rig-call exec --state DIR [OPTION]... -- COMMAND...	runs a command in that folder's rig
  *	rig-call ping --state DIR [--wait SECONDS]		waits until the agent answers
  *	rig-call child PARENT [--listen SOCKET] -- COMMAND...	runs a program that dies with PARENT
+ *	rig-call beat PARENT SOCKET	interrupts the rig four times a second (see `beat` in rig)
  *
  * exec takes one of the rig's ports by locking its file, connects, and passes bytes: its own stdin
  * to the command, the command's stdout and stderr to its own, signals, and the exit status.
@@ -38,6 +39,7 @@
 #define EXIT_TIMEOUT 124
 #define LISTEN_FD 3
 #define LOCK_RETRY_MS 50
+#define BEAT_MS 250
 #define GRACE_MS 5000 /* for the agent to report the end of a command that was killed */
 
 struct options {
@@ -597,6 +599,25 @@ static void listen_at(const char *path)
 		die("cannot move the socket: %s", strerror(errno));
 }
 
+/* Zeros, which a port skips, for ever. The first connections may come before QEMU listens. */
+static int verb_beat(int argc, char **argv)
+{
+	const struct timespec period = {.tv_nsec = BEAT_MS * 1000000};
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (argc != 3 || strlen(argv[2]) >= sizeof(addr.sun_path))
+		die("usage: rig-call beat PARENT SOCKET");
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != (pid_t)strtol(argv[1], NULL, 10))
+		return EXIT_RIG;
+	memcpy(addr.sun_path, argv[2], strlen(argv[2]));
+	while (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
+		nanosleep(&period, NULL);
+	while (send(fd, "", 1, MSG_NOSIGNAL) == 1)
+		nanosleep(&period, NULL);
+	return 0;
+}
+
 static int verb_child(int argc, char **argv)
 {
 	pid_t parent = argc > 1 ? (pid_t)strtol(argv[1], NULL, 10) : 0;
@@ -620,10 +641,10 @@ int main(int argc, char **argv)
 	static const struct {
 		const char *name;
 		int (*run)(int argc, char **argv);
-	} verbs[] = {{"exec", verb_exec}, {"ping", verb_ping}, {"child", verb_child}};
+	} verbs[] = {{"exec", verb_exec}, {"ping", verb_ping}, {"child", verb_child}, {"beat", verb_beat}};
 
 	for (size_t i = 0; argc > 1 && i < sizeof(verbs) / sizeof(verbs[0]); i++)
 		if (!strcmp(argv[1], verbs[i].name))
 			return verbs[i].run(argc - 1, argv + 1);
-	die("usage: rig-call exec|ping|child ... (see `rig --help`)");
+	die("usage: rig-call exec|ping|child|beat ... (see `rig --help`)");
 }
