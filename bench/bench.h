@@ -29,8 +29,8 @@ struct bench_options {
 	const char *lumper;
 	const char *request;
 
-	/* floor */
-	const char *static_true;
+	/* floor, oci */
+	const char *static_true, *peak_rss, *run0;
 };
 
 struct row {
@@ -42,6 +42,8 @@ struct row {
 	uint64_t faults; /* second-stage faults of the whole clone, its parking included; median */
 	bool has_stages;
 	uint64_t memory_bytes;
+	const char *runtime; /* oci; NULL elsewhere */
+	long rss_kib;	     /* the runtime's peak; 0: not measured */
 };
 
 enum { ROWS_MAX = 64 };
@@ -61,3 +63,4 @@ int rows_write_json(const struct rows *rows, const struct bench_options *options
 /* The suites. */
 int coldstart_run(const struct bench_options *options, struct rows *rows, struct err *err);
 int floor_run(const struct bench_options *options, struct rows *rows, struct err *err);
+int oci_run_suite(const struct bench_options *options, struct rows *rows, struct err *err);

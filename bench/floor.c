@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Suite `floor`: what the same machine takes, by the same clock, for less isolation: fork+exec+wait
- * of a static program, and a container of it by crun and runc where they are installed.
+ * Suites `floor` and `oci`: what the same machine takes, by the same clock, for less isolation than a
+ * VM: fork+exec+wait of a static program, and a container of it by run0, crun and runc, where these
+ * are installed. `oci` also tells how much memory the runtime had resident at most.
  */
 #include <errno.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -112,11 +114,37 @@ static void remove_bundle(const char *folder)
 	(void)remove(folder);
 }
 
-static int sample(char *const argv[], const char *name, const struct bench_options *options,
+/* By a program that is small itself: what a child has resident begins with its parent's memory. */
+static long peak_rss_kib(const struct bench_options *options, char *const argv[])
+{
+	enum { WORDS_MAX = 8 };
+	char *words[WORDS_MAX + 2] = { (char *)options->peak_rss };
+	char text[32] = "";
+	int pipes[2], status = -1;
+	pid_t pid;
+
+	for (size_t i = 0; i < WORDS_MAX && argv[i]; i++)
+		words[i + 1] = argv[i];
+	if (pipe(pipes) < 0)
+		return 0;
+	pid = fork();
+	if (pid == 0) {
+		(void)dup2(pipes[1], STDOUT_FILENO);
+		(void)execv(words[0], words);
+		_exit(127);
+	}
+	(void)close(pipes[1]);
+	if (read(pipes[0], text, sizeof(text) - 1) < 0)
+		text[0] = 0;
+	(void)close(pipes[0]);
+	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0 ? strtol(text, NULL, 10) : 0;
+}
+
+static int sample(char *const argv[], const struct row *kind, const struct bench_options *options,
 		  struct rows *rows, struct err *err)
 {
 	cleanup_free uint64_t *samples = calloc(options->n, sizeof(uint64_t));
-	struct row row = { .suite = "floor", .level = "process" };
+	struct row row = *kind;
 	int r = samples ? 0 : err_set(err, -ENOMEM, "out of memory");
 
 	for (unsigned int i = 0; i < options->n + UNCOUNTED && r == 0; i++) {
@@ -128,47 +156,75 @@ static int sample(char *const argv[], const char *name, const struct bench_optio
 	}
 	if (r < 0)
 		return r;
-	(void)snprintf(row.function, sizeof(row.function), "%s", name);
 	row_fill(&row, samples, options->n);
+	if (options->peak_rss)
+		row.rss_kib = peak_rss_kib(options, argv);
 	row_add(rows, &row);
 	return 0;
 }
 
-static int sample_runtime(const char *runtime, const char *bundle,
-			  const struct bench_options *options, struct rows *rows, struct err *err)
+static const char *find_runtime(const char *name, const struct bench_options *options, char *path)
 {
-	char path[PATH_BYTES];
-	char *argv[] = { path, "run", "--bundle", (char *)bundle, "quark-bench-floor", NULL };
-	int r;
+	static const char *const folders[] = { "/usr/bin", "/usr/sbin" };
 
-	(void)snprintf(path, sizeof(path), "/usr/bin/%s", runtime);
-	if (access(path, X_OK) < 0) {
-		(void)snprintf(path, sizeof(path), "/usr/sbin/%s", runtime);
-		if (access(path, X_OK) < 0)
-			return 0;
+	if (strcmp(name, "run0") == 0)
+		return options->run0;
+	for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
+		(void)snprintf(path, PATH_BYTES, "%s/%s", folders[i], name);
+		if (access(path, X_OK) == 0)
+			return path;
 	}
-	r = sample(argv, runtime, options, rows, err);
-	if (r < 0) /* a kernel that it does not get on with: say so, go on */
-		fprintf(stderr, "quark-bench: %s left out: %s\n", runtime, err->message);
-	return 0;
+	return NULL;
 }
 
-int floor_run(const struct bench_options *options, struct rows *rows, struct err *err)
+static void sample_runtime(const char *name, const char *bundle, const char *suite,
+			   const struct bench_options *options, struct rows *rows)
+{
+	char path[PATH_BYTES];
+	const char *program = find_runtime(name, options, path);
+	char *argv[] = { (char *)program, "run", "--bundle", (char *)bundle, "quark-bench-floor",
+			 NULL };
+	struct row row = { .suite = suite, .level = "process", .runtime = name };
+	struct err err = {};
+
+	(void)snprintf(row.function, sizeof(row.function), "%s", name);
+	if (program && sample(argv, &row, options, rows, &err) < 0)
+		/* A kernel that it does not get on with: say so, go on. */
+		fprintf(stderr, "quark-bench: %s left out: %s\n", name, err.message);
+}
+
+static int run(const char *suite, const char *const *runtimes, const struct bench_options *options,
+	       struct rows *rows, struct err *err)
 {
 	char *argv[] = { (char *)options->static_true, NULL };
+	struct row row = { .suite = suite, .level = "process", .function = "fork-exec",
+			   .runtime = "fork-exec" };
 	char bundle[] = "/tmp/quark-bench-XXXXXX";
-	int r;
+	int r = sample(argv, &row, options, rows, err);
 
-	r = sample(argv, "fork-exec", options, rows, err);
 	if (r < 0)
 		return r;
 	if (!mkdtemp(bundle))
 		return err_set(err, -errno, "mkdtemp: %s", strerror(errno));
 	r = make_bundle(bundle, options->static_true, err);
-	if (r == 0)
-		r = sample_runtime("crun", bundle, options, rows, err);
-	if (r == 0)
-		r = sample_runtime("runc", bundle, options, rows, err);
+	for (; r == 0 && *runtimes; runtimes++)
+		sample_runtime(*runtimes, bundle, suite, options, rows);
 	remove_bundle(bundle);
 	return r;
+}
+
+int floor_run(const struct bench_options *options, struct rows *rows, struct err *err)
+{
+	static const char *const runtimes[] = { "crun", "runc", NULL };
+	struct bench_options without_rss = *options;
+
+	without_rss.peak_rss = NULL;
+	return run("floor", runtimes, &without_rss, rows, err);
+}
+
+int oci_run_suite(const struct bench_options *options, struct rows *rows, struct err *err)
+{
+	static const char *const runtimes[] = { "run0", "crun", "runc", NULL };
+
+	return run("oci", runtimes, options, rows, err);
 }

@@ -16,11 +16,12 @@ static const struct suite {
 } suites[] = {
 	{ "coldstart", coldstart_run },
 	{ "floor", floor_run },
+	{ "oci", oci_run_suite },
 };
 
 enum {
 	OPT_CLOCK = 256, OPT_HOST_MODE, OPT_JSON, OPT_COMMAND, OPT_TEMPLATE, OPT_LEVEL, OPT_LUMPER,
-	OPT_REQUEST, OPT_STATIC_TRUE,
+	OPT_REQUEST, OPT_STATIC_TRUE, OPT_PEAK_RSS, OPT_RUN0,
 };
 
 static const struct option long_options[] = {
@@ -33,6 +34,8 @@ static const struct option long_options[] = {
 	{ "lumper", required_argument, NULL, OPT_LUMPER },
 	{ "request", required_argument, NULL, OPT_REQUEST },
 	{ "static-true", required_argument, NULL, OPT_STATIC_TRUE },
+	{ "peak-rss", required_argument, NULL, OPT_PEAK_RSS },
+	{ "run0", required_argument, NULL, OPT_RUN0 },
 	{},
 };
 
@@ -108,6 +111,12 @@ static bool parse_option(struct bench_options *options, int option)
 		return true;
 	case OPT_STATIC_TRUE:
 		options->static_true = optarg;
+		return true;
+	case OPT_PEAK_RSS:
+		options->peak_rss = optarg;
+		return true;
+	case OPT_RUN0:
+		options->run0 = optarg;
 		return true;
 	default:
 		return false;

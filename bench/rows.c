@@ -69,6 +69,8 @@ void rows_print(const struct rows *rows, const struct bench_options *options)
 			print_us(row->stage_ns[stage]);
 		if (row->has_stages)
 			printf(" %7llu", (unsigned long long)row->faults);
+		if (row->rss_kib)
+			printf(" peak RSS %ld KiB", row->rss_kib);
 		printf("\n");
 	}
 }
@@ -128,6 +130,10 @@ static cJSON *row_json(const struct row *row, const struct bench_options *option
 		(void)cJSON_AddNumberToObject(object, "memory_bytes", (double)row->memory_bytes);
 		(void)cJSON_AddNumberToObject(object, "faults", (double)row->faults);
 	}
+	if (row->runtime)
+		(void)cJSON_AddStringToObject(object, "runtime", row->runtime);
+	if (row->rss_kib)
+		(void)cJSON_AddNumberToObject(object, "peak_rss_kib", (double)row->rss_kib);
 	stages = cJSON_AddObjectToObject(object, "stages");
 	for (int i = 0; i < STAGES && row->has_stages; i++)
 		(void)cJSON_AddNumberToObject(stages, stage_names[i], (double)row->stage_ns[i]);
