@@ -53,6 +53,10 @@ int cgroup_fd(const struct cgroup *cgroup);
 /* Moves `pid` into all hierarchies. Called before the process has children. */
 int cgroup_enter(struct cgroup *cgroup, pid_t pid, struct err *err);
 
+/* The same into a cgroup below it that exists already: `below` is a path from it, without "..". A
+ * hierarchy that has none is entered at the container's own. -ENOENT when none has. */
+int cgroup_enter_below(struct cgroup *cgroup, const char *below, pid_t pid, struct err *err);
+
 /* A cgroup made before, from what cgroup_describe gave. */
 int cgroup_open(struct cgroup **ret_cgroup, const char *description, struct err *err);
 

@@ -316,6 +316,50 @@ int cgroup_enter(struct cgroup *cgroup, pid_t pid, struct err *err)
 	return 0;
 }
 
+static int enter_folder(const struct cgroup_hierarchy *hierarchy, const char *below,
+			const char *pid)
+{
+	cleanup_fd int dir = openat(hierarchy->dir, below, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	return dir < 0 ? -errno : cgroup_file_write(dir, "cgroup.procs", pid);
+}
+
+static bool is_below(const char *below)
+{
+	char path[CGROUP_PATH_BYTES];
+
+	return (size_t)snprintf(path, sizeof(path), "/%s", below) < sizeof(path) &&
+	       !strchr(below, ':') && cgroup_path_is_clean(path);
+}
+
+int cgroup_enter_below(struct cgroup *cgroup, const char *below, pid_t pid, struct err *err)
+{
+	char text[16];
+	size_t entered = 0;
+	int r;
+
+	while (*below == '/')
+		below++;
+	if (!is_below(below))
+		return err_set(err, -EINVAL, "'%.100s' is not the path of a cgroup below the container's",
+			       below);
+	/* Where it is not, the container's own is the place. */
+	r = cgroup_enter(cgroup, pid, err);
+	if (r < 0)
+		return r;
+	(void)snprintf(text, sizeof(text), "%d", pid);
+	for (size_t i = 0; i < cgroup->hierarchy_count; i++) {
+		const struct cgroup_hierarchy *hierarchy = &cgroup->hierarchies[i];
+
+		r = hierarchy->dir < 0 ? -ENOENT : enter_folder(hierarchy, below, text);
+		if (r < 0 && r != -ENOENT)
+			return err_set(err, r, "cannot move process %d to the cgroup '%.100s': %s",
+				       pid, below, strerror(-r));
+		entered += r == 0;
+	}
+	return entered ? 0 : err_set(err, -ENOENT, "the container has no cgroup '%.100s'", below);
+}
+
 /* --- freezing ------------------------------------------------------------------------------ */
 
 static int write_frozen(const struct cgroup_hierarchy *hierarchy, bool frozen)

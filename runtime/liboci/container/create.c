@@ -296,6 +296,7 @@ static int spawn_init(struct creation *creation, struct err *err)
 		.peer = creation->socket,
 		.start_fifo = creation->start_fifo,
 		.error_file = creation->error_file,
+		.time_offsets = -1,
 		.no_new_keyring = creation->options->no_new_keyring,
 		.preserve_fds = creation->options->preserve_fds,
 		.listen_fds = creation->options->listen_fds,

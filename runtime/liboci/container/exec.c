@@ -154,6 +154,9 @@ static int exec_child(void *context)
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	(void)close(execution->socket);
+	/* Who may trace us in there must not find a folder of the host's (CVE-2024-21626). */
+	(void)close(execution->container.dir_fd);
+	(void)close(execution->container.root_fd);
 	if (sync_receive(execution->child_socket, &message, NULL) < 0)
 		return 1;
 	execution->container.record.pid = message.number;
@@ -221,7 +224,7 @@ static int prepare(struct execution *execution, const struct oci_runtime *runtim
 		r = container_load_spec(&execution->container, &execution->spec, err);
 	if (r == 0)
 		r = exec_process_build(execution->spec, options, &execution->holder, err);
-	if (r == 0)
+	if (r == 0 && options->process_path)
 		warn_of_unknown_capability(runtime, execution->spec);
 	if (r == 0)
 		terminal_take_size(execution->spec->process, options->terminal_fd);
@@ -245,7 +248,10 @@ static int enter_cgroup(const struct execution *execution, struct err *err)
 	int r = container_cgroup(&execution->container, &cgroup, err);
 
 	if (r == 0)
-		r = cgroup_enter(cgroup, execution->pid, err);
+		r = execution->options->cgroup ?
+			    cgroup_enter_below(cgroup, execution->options->cgroup, execution->pid,
+					       err) :
+			    cgroup_enter(cgroup, execution->pid, err);
 	(void)cgroup_free(cgroup);
 	return r;
 }

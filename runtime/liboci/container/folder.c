@@ -220,15 +220,25 @@ int container_save(const struct container *container, struct err *err)
 	return container_write_file(container, STATE_FILE, text, strlen(text), err);
 }
 
+static void unlink_all(const struct container *container, const char *const *names, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		(void)unlinkat(container->dir_fd, names[i], 0);
+}
+
+/* What every container has first; the rest only if the folder is not empty then. The record goes
+ * last but for what cannot be there with it. */
 int container_remove_folder(const struct container *container, struct err *err)
 {
-	static const char *const names[] = {
-		START_FIFO, ERROR_FILE, "." CONFIG_FILE ".new", CONFIG_FILE, "." STATE_FILE ".new",
-		STATE_FILE,
+	static const char *const usual[] = { CONFIG_FILE, STATE_FILE };
+	static const char *const rare[] = {
+		START_FIFO, ERROR_FILE, "." CONFIG_FILE ".new", "." STATE_FILE ".new",
 	};
 
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		(void)unlinkat(container->dir_fd, names[i], 0);
+	unlink_all(container, usual, ARRAY_SIZE(usual));
+	if (unlinkat(container->root_fd, container->id, AT_REMOVEDIR) == 0 || errno == ENOENT)
+		return 0;
+	unlink_all(container, rare, ARRAY_SIZE(rare));
 	if (unlinkat(container->root_fd, container->id, AT_REMOVEDIR) < 0 && errno != ENOENT)
 		return err_set(err, -errno, "cannot remove '%s/%s': %s", container->runtime->root,
 			       container->id, strerror(errno));

@@ -50,6 +50,8 @@ int init_begin(bool user_namespace, struct err *err)
 	    (syscall(SYS_setresuid, 0, 0, 0) < 0 && errno != EINVAL))
 		return err_set(err, -errno, "cannot become root of the user namespace: %s",
 			       strerror(errno));
+	/* fs.suid_dumpable can say otherwise. */
+	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	return 0;
 }
 
@@ -95,12 +97,16 @@ static int step_begin(struct init *init, struct err *err)
 	if (r < 0)
 		return r;
 	init->container->record.pid = message.number;
-	return init_begin(user->present, err);
+	r = namespaces_open_time_offsets(&init->spec->linux, &init->time_offsets, err);
+	return r < 0 ? r : init_begin(user->present, err);
 }
 
 static int step_namespaces(struct init *init, struct err *err)
 {
-	return namespaces_unshare(&init->spec->linux, err);
+	int r = namespaces_unshare(&init->spec->linux, init->time_offsets, err);
+
+	init->time_offsets = fd_close(init->time_offsets);
+	return r;
 }
 
 static int step_kernel(struct init *init, struct err *err)
@@ -222,6 +228,12 @@ static int (*const steps[])(struct init *init, struct err *err) = {
 	step_console, step_runtime_hooks, step_create_hooks, step_enter,
 };
 
+/* They are programs of the image, and get no more privileges than the container's own. */
+static int run_start_hooks(void *context, struct err *err)
+{
+	return run_hooks(context, OCI_HOOK_START_CONTAINER, "hooks.startContainer", OCI_CREATED, err);
+}
+
 static int become(struct init *init, const char *program, struct err *err)
 {
 	cleanup_free char *agent_state = NULL;
@@ -232,11 +244,11 @@ static int become(struct init *init, const char *program, struct err *err)
 		.personality = init->spec->linux.personality,
 		.preserve_fds = init->preserve_fds,
 		.keep_fds = { init->start_fifo, init->error_file, init->socket },
+		.before_filter = run_start_hooks,
+		.before_filter_context = init,
 	};
-	int r = run_hooks(init, OCI_HOOK_START_CONTAINER, "hooks.startContainer", OCI_CREATED, err);
+	int r;
 
-	if (r < 0)
-		return r;
 	if (init->seccomp_agent >= 0) {
 		agent_state = container_agent_json(init->container, init->spec);
 		if (!agent_state)

@@ -23,6 +23,7 @@ struct init {
 	int socket, peer;	/* sync: our end, and the maker's, to be closed */
 	int start_fifo;		/* open for reading; -1: the maker starts it by SYNC_GO */
 	int error_file;		/* where failures go once the maker may be gone; -1: the socket */
+	int time_offsets;	/* owned by init_run; -1 */
 	bool no_new_keyring;
 	unsigned int preserve_fds, listen_fds;
 };

@@ -223,44 +223,62 @@ uint64_t namespaces_all_flags(const struct oci_linux *linux_part)
 
 /* --- in the child ------------------------------------------------------------------------------ */
 
-static int set_time_offsets(const struct oci_linux *linux_part, struct err *err)
+int namespaces_open_time_offsets(const struct oci_linux *linux_part, int *ret_fd, struct err *err)
 {
-	const struct {
-		const char *name;
-		const struct oci_time_offset *offset;
-	} clocks[] = { { "monotonic", &linux_part->monotonic },
-		       { "boottime", &linux_part->boottime } };
+	static const char path[] = "/proc/self/timens_offsets";
+	int fd;
 
-	for (size_t i = 0; i < ARRAY_SIZE(clocks); i++) {
-		cleanup_fd int fd = -1;
-		char text[80];
-
-		if (!clocks[i].offset->set)
-			continue;
-		(void)snprintf(text, sizeof(text), "%s %lld %lld", clocks[i].name,
-			       (long long)clocks[i].offset->seconds,
-			       (long long)clocks[i].offset->nanoseconds);
-		fd = open("/proc/self/timens_offsets", O_WRONLY | O_CLOEXEC);
-		if (fd < 0 || write(fd, text, strlen(text)) < 0)
-			return err_set(err, -errno, "linux.timeOffsets.%s: %s", clocks[i].name,
-				       strerror(errno));
+	if (!linux_part->monotonic.set && !linux_part->boottime.set)
+		return 0;
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 && errno == EACCES) {
+		/* A stage made us, so our own files are the host's root's, which our maker is not:
+		 * for this one call neighbours of the same user may look into us. */
+		(void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+		fd = open(path, O_WRONLY | O_CLOEXEC);
+		(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	}
+	if (fd < 0)
+		return err_set(err, -errno, "linux.timeOffsets: %s: %s", path, strerror(errno));
+	*ret_fd = fd;
+	return 0;
+}
+
+static int append_offset(char *text, size_t bytes, const char *clock,
+			 const struct oci_time_offset *offset)
+{
+	return offset->set ? snprintf(text, bytes, "%s %lld %lld\n", clock,
+				      (long long)offset->seconds, (long long)offset->nanoseconds)
+			   : 0;
+}
+
+/* In one piece: the kernel takes no second write. */
+static int set_time_offsets(const struct oci_linux *linux_part, int file, struct err *err)
+{
+	char text[160];
+	int length;
+
+	if (file < 0)
+		return 0;
+	length = append_offset(text, sizeof(text), "monotonic", &linux_part->monotonic);
+	length += append_offset(text + length, sizeof(text) - (size_t)length, "boottime",
+				&linux_part->boottime);
+	if (write(file, text, (size_t)length) < 0)
+		return err_set(err, -errno, "linux.timeOffsets: %s", strerror(errno));
 	return 0;
 }
 
 /* unshare() makes a time namespace for children only; setns() then moves this process, which has one
  * thread, into it. */
-static int unshare_time(const struct oci_linux *linux_part, struct err *err)
+static int unshare_time(const struct oci_linux *linux_part, int offsets_file, struct err *err)
 {
 	cleanup_fd int fd = -1;
 	int r;
 
-	/* Having become the namespace's root made our own files in /proc belong to the host's. */
-	(void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 	if (unshare(CLONE_NEWTIME) < 0)
 		return err_set(err, -errno, "linux.namespaces: cannot make a time namespace: %s",
 			       strerror(errno));
-	r = set_time_offsets(linux_part, err);
+	r = set_time_offsets(linux_part, offsets_file, err);
 	if (r < 0)
 		return r;
 	fd = open("/proc/self/ns/time_for_children", O_RDONLY | O_CLOEXEC);
@@ -270,7 +288,7 @@ static int unshare_time(const struct oci_linux *linux_part, struct err *err)
 	return 0;
 }
 
-int namespaces_unshare(const struct oci_linux *linux_part, struct err *err)
+int namespaces_unshare(const struct oci_linux *linux_part, int time_offsets, struct err *err)
 {
 	uint64_t flags = flags_of(linux_part, false);
 
@@ -278,6 +296,6 @@ int namespaces_unshare(const struct oci_linux *linux_part, struct err *err)
 		return err_set(err, -errno, "linux.namespaces: cannot make a cgroup namespace: %s",
 			       strerror(errno));
 	if (flags & CLONE_NEWTIME)
-		return unshare_time(linux_part, err);
+		return unshare_time(linux_part, time_offsets, err);
 	return 0;
 }

@@ -43,9 +43,13 @@ int namespaces_spawn(const struct spawn *spawn, int parent_socket, pid_t *ret_pi
  * namespaces are not among them: the child makes these itself (namespaces_unshare). */
 uint64_t namespaces_new_flags(const struct oci_linux *linux_part);
 
+/* In the child, before it becomes root of its user namespace and its files in /proc the host's
+ * root's: opens the file of the time namespace's offsets, if the config has some. */
+int namespaces_open_time_offsets(const struct oci_linux *linux_part, int *ret_fd, struct err *err);
+
 /* In the child, once it is in its cgroup: the new cgroup namespace takes the cgroup of that moment as
- * its root; the time namespace gets its offsets before anybody is in it. */
-int namespaces_unshare(const struct oci_linux *linux_part, struct err *err);
+ * its root; the time namespace gets its offsets, through that file, before anybody is in it. */
+int namespaces_unshare(const struct oci_linux *linux_part, int time_offsets, struct err *err);
 
 /* The flags of all namespaces that a container with this config has of its own. */
 uint64_t namespaces_all_flags(const struct oci_linux *linux_part);

@@ -370,6 +370,8 @@ int process_become(const struct process_context *context, struct err *err)
 		r = working_folder_enter(context, false, err);
 	if (r == 0)
 		r = close_others(context, err);
+	if (r == 0 && context->before_filter)
+		r = context->before_filter(context->before_filter_context, err);
 	return r < 0 ? r : load_filter(context, err);
 }
 

@@ -32,6 +32,9 @@ struct process_context {
 	/* Descriptors that stay open until the exec, such as those that failures are reported to;
 	 * close-on-exec, and none of a folder. -1 or 0: none. */
 	int keep_fds[PROCESS_KEPT_FDS];
+	/* Called with the program's privileges and descriptors, before the filter; may be NULL. */
+	int (*before_filter)(void *before_filter_context, struct err *err);
+	void *before_filter_context;
 };
 
 /* Inside, once the root is entered: resolves args[0] with the process's own PATH as the final user

@@ -73,6 +73,17 @@ static int open_path(const struct rootfs *rootfs, const char *path, int *ret_fd)
 	return r == -ENOENT || r == -ENOTDIR ? 1 : r;
 }
 
+/* Nobody would see what is mounted over the root: processes have it open already. */
+static bool is_root(const struct rootfs *rootfs, int fd)
+{
+	const unsigned int wanted = STATX_INO | STATX_MNT_ID;
+	struct statx root, other;
+
+	return statx(rootfs->root_fd, "", AT_EMPTY_PATH, wanted, &root) == 0 &&
+	       statx(fd, "", AT_EMPTY_PATH, wanted, &other) == 0 &&
+	       root.stx_mnt_id == other.stx_mnt_id && root.stx_ino == other.stx_ino;
+}
+
 static int mask(struct covers *covers, const char *path, struct err *err)
 {
 	cleanup_fd int target_fd = -1;
@@ -81,6 +92,8 @@ static int mask(struct covers *covers, const char *path, struct err *err)
 
 	if (r != 0)
 		return r < 0 ? r : 0;
+	if (is_root(covers->rootfs, target_fd))
+		return -EINVAL;
 	if (fd_stat(target_fd, &st) < 0)
 		return -errno;
 	return S_ISDIR(st.st_mode) ? cover_folder(covers, target_fd, err)
@@ -96,6 +109,8 @@ static int protect(const struct rootfs *rootfs, const char *path)
 
 	if (r != 0)
 		return r < 0 ? r : 0;
+	if (is_root(rootfs, target_fd))
+		return tree_set(rootfs->root_fd, 0, MOUNT_ATTR_RDONLY, 0);
 	r = tree_clone(target_fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &tree_fd);
 	if (r == 0)
 		r = tree_set(tree_fd, 0, MOUNT_ATTR_RDONLY, 0);
