@@ -18,7 +18,7 @@ mkdir -p /etc/containers
 mount -t tmpfs -o mode=755 none /etc/containers || exit 1
 
 # shellcheck source=tests/lib.sh
-source "$QUARK_SOURCE/tests/lib.sh" || exit 1
+source "${QUARK_SOURCE:?run this through tests/run}/tests/lib.sh" || exit 1
 
 passed=0
 skipped=0
