@@ -52,7 +52,8 @@ size_t log_format(char line[LOG_LINE_BYTES], bool json, enum log_level level, ti
 	return text.bytes;
 }
 
-/* One write, so that lines of several processes do not mix. */
+/* One write, so that lines of several processes do not mix; one line, whatever an argument that it
+ * quotes has in it. */
 static void write_to_stderr(const char *prefix, const char *message)
 {
 	char line[LOG_LINE_BYTES];
@@ -60,6 +61,8 @@ static void write_to_stderr(const char *prefix, const char *message)
 
 	(void)snprintf(line, sizeof(line) - 1, "run0: %s%s", prefix, message);
 	n = text_clean(line, line, strlen(line));
+	for (size_t i = 0; i < n; i++)
+		line[i] = line[i] == '\n' ? '?' : line[i];
 	line[n++] = '\n';
 	(void)file_write_all(STDERR_FILENO, line, n);
 }

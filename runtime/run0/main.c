@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -105,6 +106,8 @@ int main(int argc, char **argv)
 	struct arguments arguments = { .items = argv + 1, .count = argc - 1 };
 	int status;
 
+	/* A caller who ignores it would leave us without our children's exit statuses. */
+	(void)signal(SIGCHLD, SIG_DFL);
 	if (argc < 1 || fill_standard_streams() < 0)
 		return EXIT_FAILURE;
 	status = run(&cli, argv, &arguments);

@@ -287,19 +287,19 @@ def keyring(box):
 
 @case(CASES, "names/id")
 def ids(box):
-    """An id is the name of a folder in the state root."""
+    """An id is the name of a folder in the state root. Never tried on other runtimes: crun 1.8.1 takes
+    a path for an id, and removes what is there."""
+    box.only_run0("others may remove what such an id leads to")
     folder, untouched = box.victim()
-    for name in ("../victim", "..", ".", "", "a/../../victim", "/etc", "a/b", folder, "x" * 300, "a\nb"):
+    for name in ("../victim", "..", ".", "", "a/../../victim", "/nowhere/x", "a/b", folder,
+                 "x" * 300, "a\nb"):
         container = box.container(box.bundle(["cwd"]), name)
         result = box.runtime.call("run", "--bundle", container.bundle, name)
         true(f"the id '{name[:20]}' is taken", result.status != 0)
         lacks("the output", result.out, "cwd")
         box.containers.remove(container)
-        for verb in ("state", "kill", "start", "delete"):
-            true(f"{verb} takes the id '{name[:20]}'", box.runtime.call(verb, name).status != 0)
-        if box.runtime.name == "run0":
-            true(f"delete --force takes the id '{name[:20]}'",
-                 box.runtime.call("delete", "--force", name).status != 0)
+        for verb in (["state"], ["kill"], ["start"], ["delete"], ["delete", "--force"]):
+            true(f"{verb} takes the id '{name[:20]}'", box.runtime.call(*verb, name).status != 0)
         untouched()
 
 
@@ -359,6 +359,7 @@ def state_of_others(box):
 @case(CASES, "state/planted")
 def planted_state(box):
     """Links in the state root that lead to a folder with another's files, or to a state of his."""
+    box.only_run0("others follow them")
     folder, untouched = box.victim()
     container = box.container(box.bundle(["wait"]), "real")
     box.detach(container)

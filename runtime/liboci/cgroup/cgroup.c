@@ -92,6 +92,8 @@ static void disown(struct cgroup *cgroup)
 	cgroup_unmake_folders(cgroup);
 	cgroup->hierarchy_count = 0;
 	cgroup->scope = cgroup_scope_free(cgroup->scope);
+	free(cgroup->path);
+	cgroup->path = NULL;
 }
 
 int cgroup_make(struct cgroup *cgroup, const struct oci_resources *resources, struct err *err)

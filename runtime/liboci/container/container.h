@@ -53,9 +53,17 @@ int container_claim(struct container *container, const struct oci_runtime *runti
 int container_open(struct container *container, const struct oci_runtime *runtime, const char *id,
 		   bool lock, struct err *err);
 
+/* As container_open with the lock, but -EBUSY at once for one that is being made: its maker has the
+ * lock, and a hook that waited for it would never end. */
+int container_open_made(struct container *container, const struct oci_runtime *runtime,
+			const char *id, struct err *err);
+
 /* Others may change it again; the folder stays open. Also frees a lock that a process made meanwhile
  * has a copy of. */
 void container_unlock(const struct container *container);
+
+/* Takes the lock back. -ENOENT: the container was deleted meanwhile. */
+int container_lock_again(const struct container *container, struct err *err);
 
 void container_done(struct container *container);
 

@@ -51,7 +51,7 @@ struct creation {
 	int start_fifo, error_file, agent;
 	int primary; /* of the terminal */
 	pid_t pid;   /* of the first process, our child; 0: none */
-	bool claimed;
+	bool claimed, wrote_pid_file;
 };
 
 /* --- the configuration -------------------------------------------------------------------------- */
@@ -250,7 +250,9 @@ static int plan_cgroup(struct creation *creation, struct err *err)
 	record->cgroup = cgroup_describe(creation->cgroup);
 	record->created = now_text();
 	record->owner = geteuid();
-	record->no_pivot = creation->options->no_pivot;
+	/* In a mount namespace that others live in, the root is a chroot. */
+	record->no_pivot = creation->options->no_pivot ||
+			   creation->spec->linux.namespaces[OCI_NS_MOUNT].path;
 	record->intel_rdt = intel_rdt_folder(creation->spec, creation->options->id);
 	return record->cgroup && record->created ? 0 : err_set(err, -ENOMEM, "out of memory");
 }
@@ -267,6 +269,11 @@ static int make_start_fifo(struct creation *creation, struct err *err)
 		openat(dir, ERROR_FILE, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (creation->start_fifo < 0 || creation->error_file < 0)
 		return err_set(err, -errno, "cannot open the start FIFO: %s", strerror(errno));
+	/* A failure that finds the disk full would else look like success. */
+	if (fallocate(creation->error_file, FALLOC_FL_KEEP_SIZE, 0, ERR_MESSAGE_BYTES) < 0 &&
+	    errno == ENOSPC)
+		return err_set(err, -ENOSPC, "cannot write '%s/%s/" ERROR_FILE "': %s",
+			       creation->runtime->root, creation->options->id, strerror(ENOSPC));
 	return 0;
 }
 
@@ -374,9 +381,9 @@ static int on_console(struct creation *creation, int primary, struct err *err)
 	if (primary < 0 || creation->primary >= 0)
 		return err_set(err, -EPROTO, "the container sent no terminal");
 	creation->primary = primary;
-	if (!creation->options->console_socket)
-		return 0;
-	return terminal_send(creation->options->console_socket, primary, err);
+	return creation->options->console_socket ?
+		       terminal_send(creation->options->console_socket, primary, err) :
+		       0;
 }
 
 /* Serves the process until it is made. */
@@ -407,13 +414,27 @@ static int wait_until_ready(struct creation *creation, struct err *err)
 	}
 }
 
+/* A device, a FIFO, or a link to one: not to be replaced. */
+static int write_in_place(const char *path, const char *text, size_t bytes, struct err *err)
+{
+	cleanup_fd int fd = open(path, O_WRONLY | O_TRUNC | O_NOCTTY | O_CLOEXEC);
+
+	if (fd < 0 || file_write_all(fd, text, bytes) < 0)
+		return err_set(err, -errno, "cannot write the pid file '%s': %s", path,
+			       strerror(errno));
+	return 0;
+}
+
 int write_pid_file(const char *path, pid_t pid, struct err *err)
 {
 	cleanup_free char *temporary = NULL;
 	cleanup_fd int fd = -1;
+	struct stat st;
 	char text[16];
 	int bytes = snprintf(text, sizeof(text), "%d", pid);
 
+	if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode))
+		return write_in_place(path, text, (size_t)bytes, err);
 	if (asprintf(&temporary, "%s.%d.new", path, getpid()) < 0)
 		return err_set(err, -ENOMEM, "out of memory");
 	fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
@@ -453,8 +474,10 @@ static int make(struct creation *creation, bool with_fifo, struct err *err)
 		return r;
 	creation->container.record.created_whole = true;
 	r = container_save(&creation->container, err);
-	if (r == 0 && options->pid_file)
+	if (r == 0 && options->pid_file) {
 		r = write_pid_file(options->pid_file, creation->pid, err);
+		creation->wrote_pid_file = r == 0;
+	}
 	if (r == 0 && sync_send(creation->socket, SYNC_GO, 0, NULL, -1) < 0)
 		r = err_set(err, -ESRCH, "the container's process died");
 	return r;
@@ -497,16 +520,42 @@ static void creation_done(struct creation *creation)
 	container_done(&creation->container);
 }
 
-/* Leaves nothing behind. The first error is the one that is told. */
+static void remove_pid_file(const struct creation *creation)
+{
+	const char *path = creation->options->pid_file;
+	struct stat st;
+
+	if (creation->wrote_pid_file && lstat(path, &st) == 0 && S_ISREG(st.st_mode))
+		(void)unlink(path);
+}
+
+/* The cgroup as it came about: one that was in the way is not ours to be emptied. */
+static void record_cgroup_again(struct creation *creation)
+{
+	char *text = creation->cgroup ? cgroup_describe(creation->cgroup) : NULL;
+
+	if (!text)
+		return;
+	free(creation->container.record.cgroup);
+	creation->container.record.cgroup = text;
+}
+
+/* Leaves nothing behind. The first error is the one that is told. A container of which there was a
+ * process has its poststop hooks run: those of its creation may have been. */
 static void undo(struct creation *creation)
 {
+	const struct oci_spec *spec = creation->pid > 0 ? creation->spec : NULL;
+
 	if (creation->pid > 0) {
 		(void)kill(creation->pid, SIGKILL);
 		while (waitpid(creation->pid, NULL, 0) < 0 && errno == EINTR)
 			;
 	}
-	if (creation->claimed)
-		(void)container_clear(&creation->container, NULL, NULL);
+	remove_pid_file(creation);
+	if (!creation->claimed)
+		return;
+	record_cgroup_again(creation);
+	(void)container_clear(&creation->container, spec, NULL);
 }
 
 int oci_create(const struct oci_runtime *runtime, const struct oci_create_options *options,
@@ -553,29 +602,52 @@ static int run_poststart_hooks(struct creation *creation, struct err *err)
 	return 0;
 }
 
-static int run(struct creation *creation, int *ret_status, struct err *err)
+/* Others may have deleted it meanwhile, and made another one of this id. */
+static int clear_after_end(struct creation *creation, struct err *err)
+{
+	int r = container_lock_again(&creation->container, err);
+
+	if (r == -ENOENT)
+		return 0;
+	return r < 0 ? r : container_clear(&creation->container, creation->spec, err);
+}
+
+static int run_in_foreground(struct creation *creation, int *ret_status, struct err *err)
 {
 	const struct oci_create_options *options = creation->options;
+	int r;
+
+	/* Whoever has been sent the terminal is alone with it. */
+	if (options->console_socket)
+		creation->primary = fd_close(creation->primary);
+	r = foreground_wait(creation->runtime, creation->pid, creation->primary,
+			    options->terminal_fd, ret_status, err);
+	if (r < 0)
+		undo(creation);
+	else if (!options->keep)
+		r = clear_after_end(creation, err);
+	return r;
+}
+
+static int run(struct creation *creation, int *ret_status, struct err *err)
+{
 	int r = make(creation, false, err);
 
 	if (r == 0)
 		r = wait_for_program(creation->socket, err);
-	if (r == 0)
-		r = run_poststart_hooks(creation, err);
+	if (r < 0) {
+		undo(creation);
+		return r;
+	}
+	/* Others, and hooks, may pause, change or kill it from now on. */
+	container_unlock(&creation->container);
+	r = run_poststart_hooks(creation, err);
 	if (r < 0) {
 		undo(creation);
 		return r;
 	}
 	*ret_status = 0;
-	if (options->detach)
-		return 0;
-	/* Others may pause or kill it meanwhile. */
-	container_unlock(&creation->container);
-	r = foreground_wait(creation->runtime, creation->pid, creation->primary,
-			    options->terminal_fd, ret_status, err);
-	if (r == 0 && !options->keep)
-		r = container_clear(&creation->container, creation->spec, err);
-	return r;
+	return creation->options->detach ? 0 : run_in_foreground(creation, ret_status, err);
 }
 
 int oci_run(const struct oci_runtime *runtime, const struct oci_create_options *options,

@@ -50,6 +50,16 @@ static int signal_all(const struct container *container, int signal, struct err 
 	return r;
 }
 
+/* A frozen process of v1 does not die. */
+static void thaw(const struct container *container)
+{
+	struct cgroup *cgroup = NULL;
+
+	if (container_cgroup(container, &cgroup, NULL) == 0 && cgroup_is_frozen(cgroup))
+		(void)cgroup_freeze(cgroup, false, NULL);
+	(void)cgroup_free(cgroup);
+}
+
 int oci_kill(const struct oci_runtime *runtime, const char *id, int signal, bool all,
 	     struct err *err)
 {
@@ -64,6 +74,8 @@ int oci_kill(const struct oci_runtime *runtime, const char *id, int signal, bool
 		r = pidfd < 0 ? pidfd : send_signal(pidfd, signal);
 		if (r < 0 && pidfd >= 0)
 			(void)err_set(err, r, "cannot signal container '%s': %s", id, strerror(-r));
+		if (r == 0 && signal == SIGKILL)
+			thaw(&container);
 	}
 	container_done(&container);
 	return r;
@@ -175,11 +187,26 @@ static int delete_open(struct container *container, bool force, struct err *err)
 	return r;
 }
 
+/* Who starts a container has it locked as long as its hooks take: a hook that hangs ends with the
+ * container's process. */
+static void kill_unlocked(const struct oci_runtime *runtime, const char *id)
+{
+	struct container container;
+
+	if (container_open(&container, runtime, id, false, NULL) == 0)
+		signal_first(&container, SIGKILL);
+	container_done(&container);
+}
+
 int oci_delete(const struct oci_runtime *runtime, const char *id, bool force, struct err *err)
 {
 	struct container container;
-	int r = container_open(&container, runtime, id, true, err);
+	int r;
 
+	if (force)
+		kill_unlocked(runtime, id);
+	r = force ? container_open(&container, runtime, id, true, err) :
+		    container_open_made(&container, runtime, id, err);
 	if (r == 0 || (r == -ENODATA && force))
 		r = delete_open(&container, force, err);
 	else if (r == -ENOENT && force)

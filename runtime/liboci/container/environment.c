@@ -71,16 +71,18 @@ static int add(struct oci_spec *spec, const char *name, const char *value, struc
 {
 	struct oci_strings *env = &spec->process->env;
 	const char **items = spec_alloc(spec, (env->count + 2) * sizeof(*items));
-	size_t bytes = strlen(name) + strlen(value) + 2;
+	size_t bytes = strlen(name) + strlen(value) + 2, count = 0;
 	char *pair = spec_alloc(spec, bytes);
 
 	if (!pair || !items)
 		return err_set(err, -ENOMEM, "out of memory");
 	(void)snprintf(pair, bytes, "%s=%s", name, value);
-	if (env->count)
-		memcpy(items, env->items, env->count * sizeof(*items));
-	items[env->count] = pair;
-	*env = (struct oci_strings){ .items = items, .count = env->count + 1 };
+	/* A client may have set it for another process. */
+	for (size_t i = 0; i < env->count; i++)
+		if (strncmp(env->items[i], pair, strlen(name) + 1) != 0)
+			items[count++] = env->items[i];
+	items[count++] = pair;
+	*env = (struct oci_strings){ .items = items, .count = count };
 	return 0;
 }
 
@@ -94,7 +96,7 @@ static int add_home(struct oci_spec *spec, struct err *err)
 	return add(spec, "HOME", passwd ? find_home(passwd, spec->process->user.uid) : "/", err);
 }
 
-/* The program is process 1 of its PID namespace, or takes our word for it. */
+/* We are the process that becomes the program, and have its number already. */
 static int add_listen_fds(struct oci_spec *spec, unsigned int listen_fds, struct err *err)
 {
 	char number[12];
@@ -104,7 +106,10 @@ static int add_listen_fds(struct oci_spec *spec, unsigned int listen_fds, struct
 		return 0;
 	(void)snprintf(number, sizeof(number), "%u", listen_fds);
 	r = add(spec, "LISTEN_FDS", number, err);
-	return r < 0 ? r : add(spec, "LISTEN_PID", "1", err);
+	if (r < 0)
+		return r;
+	(void)snprintf(number, sizeof(number), "%d", getpid());
+	return add(spec, "LISTEN_PID", number, err);
 }
 
 int environment_complete(struct oci_spec *spec, unsigned int listen_fds, struct err *err)

@@ -148,11 +148,9 @@ static int exec_child(void *context)
 	const struct oci_namespace *user = &execution->spec->linux.namespaces[OCI_NS_USER];
 	struct sync_message message;
 	struct err err = {};
-	sigset_t none;
 	int r;
 
-	(void)sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	init_reset_signals();
 	(void)close(execution->socket);
 	/* Who may trace us in there must not find a folder of the host's (CVE-2024-21626). */
 	(void)close(execution->container.dir_fd);
@@ -259,6 +257,7 @@ static int enter_cgroup(const struct execution *execution, struct err *err)
 static int receive_terminal(struct execution *execution, struct err *err)
 {
 	struct sync_message message;
+	int r;
 
 	if (!execution->spec->process->terminal)
 		return 0;
@@ -270,7 +269,10 @@ static int receive_terminal(struct execution *execution, struct err *err)
 		return err_set(err, -EPROTO, "the new process sent no terminal");
 	if (!execution->options->console_socket)
 		return 0;
-	return terminal_send(execution->options->console_socket, execution->primary, err);
+	r = terminal_send(execution->options->console_socket, execution->primary, err);
+	/* Whoever has been sent the terminal is alone with it. */
+	execution->primary = fd_close(execution->primary);
+	return r;
 }
 
 static int launch(struct execution *execution, struct err *err)

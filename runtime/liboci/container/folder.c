@@ -2,6 +2,7 @@
 /*
  * The container's folder: claiming an id, locking, files that appear whole, removal.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -92,7 +93,7 @@ static int begin(struct container *container, const struct oci_runtime *runtime,
 			       "'%.80s' is not a container id: 1 to %d of A-Z a-z 0-9 _ + - . and "
 			       "no dot at the beginning", id, ID_MAX);
 	container->root_fd = open_root(runtime, make, err);
-	if (container->root_fd < 0 && errno == ENOENT && !make)
+	if (container->root_fd == -ENOENT && !make)
 		return err_set(err, -ENOENT, "container '%s' does not exist", id);
 	if (container->root_fd < 0)
 		return container->root_fd;
@@ -122,21 +123,51 @@ static bool is_current(const struct container *container)
 	       mine.st_ino == named.st_ino && mine.st_dev == named.st_dev;
 }
 
+static int lock_once(const struct container *container, struct err *err)
+{
+	if (flock(container->dir_fd, LOCK_EX) < 0)
+		return err_set(err, -errno, "cannot lock container '%s': %s", container->id,
+			       strerror(errno));
+	return is_current(container) ? 0 :
+				       err_set(err, -ENOENT, "container '%s' does not exist",
+					       container->id);
+}
+
 static int lock(struct container *container, struct err *err)
 {
 	for (;;) {
-		int r;
+		int r = lock_once(container, err);
 
-		if (flock(container->dir_fd, LOCK_EX) < 0)
-			return err_set(err, -errno, "cannot lock container '%s': %s", container->id,
-				       strerror(errno));
-		if (is_current(container))
-			return 0;
+		if (r != -ENOENT)
+			return r;
 		container->dir_fd = fd_close(container->dir_fd);
 		r = open_folder(container, err);
 		if (r < 0)
 			return r;
 	}
+}
+
+static int make_folder(const struct container *container, struct err *err)
+{
+	if (mkdirat(container->root_fd, container->id, 0700) == 0)
+		return 0;
+	if (errno == EEXIST)
+		return err_set(err, -EEXIST, "container '%s' exists already", container->id);
+	return err_set(err, -errno, "cannot make '%s/%s': %s", container->runtime->root,
+		       container->id, strerror(errno));
+}
+
+/* Before it is locked a `delete --force` can have removed the folder (-ENOENT), and somebody else
+ * have made it anew: it is his who finds it without a record. */
+static int take_folder(struct container *container, struct err *err)
+{
+	int r = open_folder(container, err);
+
+	if (r == 0)
+		r = lock_once(container, err);
+	if (r == 0 && faccessat(container->dir_fd, STATE_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		r = err_set(err, -EEXIST, "container '%s' exists already", container->id);
+	return r;
 }
 
 int container_claim(struct container *container, const struct oci_runtime *runtime, const char *id,
@@ -146,14 +177,17 @@ int container_claim(struct container *container, const struct oci_runtime *runti
 
 	if (r < 0)
 		return r;
-	if (mkdirat(container->root_fd, id, 0700) < 0) {
-		if (errno == EEXIST)
-			return err_set(err, -EEXIST, "container '%s' exists already", id);
-		return err_set(err, -errno, "cannot make '%s/%s': %s", runtime->root, id,
-			       strerror(errno));
-	}
-	r = open_folder(container, err);
-	return r < 0 ? r : lock(container, err);
+	do {
+		container->dir_fd = fd_close(container->dir_fd);
+		r = make_folder(container, err);
+		if (r < 0)
+			return r;
+		r = take_folder(container, err);
+	} while (r == -ENOENT);
+	/* Only an empty one goes. */
+	if (r < 0)
+		(void)unlinkat(container->root_fd, container->id, AT_REMOVEDIR);
+	return r;
 }
 
 int container_open(struct container *container, const struct oci_runtime *runtime, const char *id,
@@ -171,10 +205,33 @@ int container_open(struct container *container, const struct oci_runtime *runtim
 	return r < 0 ? err_prefix(err, -ENODATA, "container '%s'", id) : 0;
 }
 
+int container_open_made(struct container *container, const struct oci_runtime *runtime,
+			const char *id, struct err *err)
+{
+	int r = container_open(container, runtime, id, false, err);
+
+	if (r == 0 && !container->record.created_whole)
+		r = err_set(err, -EBUSY, "container '%s' is %s; only delete --force is possible",
+			    id, oci_status_name(OCI_CREATING));
+	if (r == 0)
+		r = lock(container, err);
+	if (r < 0)
+		return r;
+	/* As it is now. */
+	record_done(&container->record);
+	r = record_read(&container->record, container->dir_fd, err);
+	return r < 0 ? err_prefix(err, -ENODATA, "container '%s'", id) : 0;
+}
+
 void container_unlock(const struct container *container)
 {
 	if (container->dir_fd >= 0)
 		(void)flock(container->dir_fd, LOCK_UN);
+}
+
+int container_lock_again(const struct container *container, struct err *err)
+{
+	return lock_once(container, err);
 }
 
 void container_done(struct container *container)
@@ -220,10 +277,20 @@ int container_save(const struct container *container, struct err *err)
 	return container_write_file(container, STATE_FILE, text, strlen(text), err);
 }
 
-static void unlink_all(const struct container *container, const char *const *names, size_t count)
+/* Whatever a crash, or somebody else, has left there. Folders are not ours. */
+static void unlink_rest(const struct container *container)
 {
-	for (size_t i = 0; i < count; i++)
-		(void)unlinkat(container->dir_fd, names[i], 0);
+	int fd = openat(container->dir_fd, ".", O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+	DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+
+	if (!folder) {
+		(void)fd_close(fd);
+		return;
+	}
+	while ((entry = readdir(folder)))
+		(void)unlinkat(container->dir_fd, entry->d_name, 0);
+	(void)closedir(folder);
 }
 
 /* What every container has first; the rest only if the folder is not empty then. The record goes
@@ -231,14 +298,12 @@ static void unlink_all(const struct container *container, const char *const *nam
 int container_remove_folder(const struct container *container, struct err *err)
 {
 	static const char *const usual[] = { CONFIG_FILE, STATE_FILE };
-	static const char *const rare[] = {
-		START_FIFO, ERROR_FILE, "." CONFIG_FILE ".new", "." STATE_FILE ".new",
-	};
 
-	unlink_all(container, usual, ARRAY_SIZE(usual));
+	for (size_t i = 0; i < ARRAY_SIZE(usual); i++)
+		(void)unlinkat(container->dir_fd, usual[i], 0);
 	if (unlinkat(container->root_fd, container->id, AT_REMOVEDIR) == 0 || errno == ENOENT)
 		return 0;
-	unlink_all(container, rare, ARRAY_SIZE(rare));
+	unlink_rest(container);
 	if (unlinkat(container->root_fd, container->id, AT_REMOVEDIR) < 0 && errno != ENOENT)
 		return err_set(err, -errno, "cannot remove '%s/%s': %s", container->runtime->root,
 			       container->id, strerror(errno));

@@ -38,6 +38,17 @@ enum { EXIT_STATUS_FAILED = 1 };
 
 /* --- parts that exec shares ------------------------------------------------------------------- */
 
+void init_reset_signals(void)
+{
+	sigset_t none;
+
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	/* Those that a program can expect to be ignored are not of real time. */
+	for (int number = 1; number <= SIGSYS; number++)
+		(void)signal(number, SIG_DFL);
+}
+
 /* A map without 0 leaves us the overflow user, with all capabilities just the same. */
 int init_begin(bool user_namespace, struct err *err)
 {
@@ -85,11 +96,9 @@ static int step_begin(struct init *init, struct err *err)
 {
 	const struct oci_namespace *user = &init->spec->linux.namespaces[OCI_NS_USER];
 	struct sync_message message;
-	sigset_t none;
 	int r;
 
-	(void)sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	init_reset_signals();
 	(void)close(init->peer);
 	(void)close(init->container->dir_fd);
 	(void)close(init->container->root_fd);
@@ -171,11 +180,14 @@ static int step_runtime_hooks(struct init *init, struct err *err)
 static int run_hooks(const struct init *init, enum oci_hook_point point, const char *name,
 		     enum oci_status status, struct err *err)
 {
+	struct container seen = *init->container;
 	cleanup_free char *state = NULL;
 
 	if (!has_hooks(init, point))
 		return 0;
-	state = container_state_json(init->container, status, init->spec);
+	/* As the container sees it, for hooks in its namespaces (runtime.md, State). */
+	seen.record.pid = getpid();
+	state = container_state_json(&seen, status, init->spec);
 	if (!state)
 		return err_set(err, -ENOMEM, "out of memory");
 	return hooks_run(&init->spec->hooks[point], name, state, err);

@@ -33,6 +33,8 @@ int init_run(void *init);
 
 /* What `create` and `exec` share: everything between joining namespaces and the program. */
 
+/* No signal is blocked or ignored, whatever the caller of the runtime does. */
+void init_reset_signals(void);
 /* New session, root of the user namespace. */
 int init_begin(bool user_namespace, struct err *err);
 /* Makes the terminal this process's controlling one, and its standard streams. */

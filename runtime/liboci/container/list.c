@@ -20,8 +20,9 @@ int oci_state_json(const struct oci_runtime *runtime, const char *id, char **ret
 	struct container container;
 	int r = container_open(&container, runtime, id, false, err);
 
-	if (r == 0)
-		r = container_load_spec(&container, &spec, err);
+	/* Without its configuration only the annotations are lost. */
+	if (r == 0 && container_load_spec(&container, &spec, err) < 0)
+		runtime_warn(runtime, "%s", err ? err->message : "no saved config");
 	if (r == 0) {
 		*ret_json = container_state_json(&container, container_status(&container), spec);
 		r = *ret_json ? 0 : err_set(err, -ENOMEM, "out of memory");

@@ -164,15 +164,17 @@ static int spawn_by_stage(const struct spawn *spawn, int parent_socket, pid_t *r
 {
 	struct sync_message message;
 	pid_t stage = clone_process(0, -1);
-	int r;
+	int status = 0, r;
 
 	if (stage < 0)
 		return err_set(err, -errno, "clone3: %s", strerror(errno));
 	if (stage == 0)
 		_exit(run_stage(spawn));
-	r = sync_receive(parent_socket, &message, NULL);
-	while (waitpid(stage, NULL, 0) < 0 && errno == EINTR)
+	/* It ends when it has spoken. We have the other end of the socket open too, so that nobody
+	 * would tell us of a stage that was killed. */
+	while (waitpid(stage, &status, 0) < 0 && errno == EINTR)
 		;
+	r = WIFEXITED(status) ? sync_receive(parent_socket, &message, NULL) : -ESRCH;
 	if (r < 0)
 		return err_set(err, r, "the process that joins the namespaces died");
 	if (message.kind != SYNC_PID)

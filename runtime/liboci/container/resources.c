@@ -23,7 +23,8 @@ static int with_cgroup(const struct oci_runtime *runtime, const char *id, bool l
 {
 	struct cgroup *cgroup = NULL;
 	struct container container;
-	int r = container_open(&container, runtime, id, lock, err);
+	int r = lock ? container_open_made(&container, runtime, id, err) :
+		       container_open(&container, runtime, id, false, err);
 
 	if (r == 0)
 		r = container_cgroup(&container, &cgroup, err);

@@ -26,10 +26,13 @@ static int release(const struct container *container, struct err *err)
 				     O_WRONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
 	struct pollfd closed = { .fd = fifo };
 
-	if (fifo < 0 || write(fifo, "", 1) != 1)
+	if (fifo < 0)
 		return not_created(container, err);
+	/* First, so that where it fails nothing has been started. */
 	if (unlinkat(container->dir_fd, START_FIFO, 0) < 0)
 		return err_set(err, -errno, "cannot remove the start FIFO: %s", strerror(errno));
+	if (write(fifo, "", 1) != 1)
+		return not_created(container, err);
 	while (poll(&closed, 1, -1) < 0 && errno == EINTR)
 		;
 	return 0;
@@ -47,37 +50,41 @@ static int read_failure(const struct container *container, struct err *err)
 	return 0;
 }
 
-static int run_poststart_hooks(const struct container *container, struct err *err)
+/* Without the lock: a hook may want to change the container. */
+static int run_poststart_hooks(const struct container *container, const struct oci_spec *spec,
+			       struct err *err)
 {
 	cleanup_free char *state = NULL;
-	struct oci_spec *spec = NULL;
-	int r = container_load_spec(container, &spec, err);
 
-	if (r == 0 && spec->hooks[OCI_HOOK_POSTSTART].count) {
-		state = container_state_json(container, OCI_RUNNING, spec);
-		if (state)
-			hooks_run_all(&spec->hooks[OCI_HOOK_POSTSTART], "hooks.poststart", state,
-				      container->runtime);
-		else
-			r = err_set(err, -ENOMEM, "out of memory");
-	}
-	(void)spec_free(spec);
-	return r;
+	if (spec->hooks[OCI_HOOK_POSTSTART].count == 0)
+		return 0;
+	state = container_state_json(container, OCI_RUNNING, spec);
+	if (!state)
+		return err_set(err, -ENOMEM, "out of memory");
+	container_unlock(container);
+	hooks_run_all(&spec->hooks[OCI_HOOK_POSTSTART], "hooks.poststart", state,
+		      container->runtime);
+	return 0;
 }
 
 int oci_start(const struct oci_runtime *runtime, const char *id, struct err *err)
 {
+	struct oci_spec *spec = NULL;
 	struct container container;
-	int r = container_open(&container, runtime, id, true, err);
+	int r = container_open_made(&container, runtime, id, err);
 
 	if (r == 0 && container_status(&container) != OCI_CREATED)
 		r = not_created(&container, err);
+	/* What can be refused comes before the program runs. */
+	if (r == 0)
+		r = container_load_spec(&container, &spec, err);
 	if (r == 0)
 		r = release(&container, err);
 	if (r == 0)
 		r = read_failure(&container, err);
 	if (r == 0)
-		r = run_poststart_hooks(&container, err);
+		r = run_poststart_hooks(&container, spec, err);
+	(void)spec_free(spec);
 	container_done(&container);
 	return r;
 }

@@ -5,6 +5,7 @@
 #include "container/terminal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <string.h>
@@ -92,6 +93,10 @@ struct relay {
 	int terminal_fd; /* the caller's, whose size counts; -1: none */
 	bool input_open;
 	pid_t pid;
+	/* Read, and not taken by the terminal yet: a program that does not read its input must not
+	 * keep us from its output, or from signals for it. */
+	char input[4096];
+	size_t input_at, input_bytes;
 };
 
 static void copy_size(const struct relay *relay)
@@ -119,31 +124,62 @@ static bool handle_signals(const struct relay *relay, int *ret_wait_status)
 	return false;
 }
 
-/* False at the end of the input, or when the reader is gone. */
+static bool is_for_later(ssize_t count)
+{
+	return count < 0 && (errno == EINTR || errno == EAGAIN);
+}
+
+/* False at the end of the output, or when its reader is gone. */
 static bool copy(int from, int to)
 {
 	char bytes[4096];
 	ssize_t count = read(from, bytes, sizeof(bytes));
 
-	if (count < 0 && (errno == EINTR || errno == EAGAIN))
+	if (is_for_later(count))
 		return true;
 	return count > 0 && file_write_all(to, bytes, (size_t)count) == 0;
 }
 
+static void write_input(struct relay *relay)
+{
+	ssize_t count = write(relay->primary, relay->input + relay->input_at,
+			      relay->input_bytes - relay->input_at);
+
+	if (count >= 0)
+		relay->input_at += (size_t)count;
+	else if (!is_for_later(count))
+		relay->input_at = relay->input_bytes = 0;
+}
+
+static void read_input(struct relay *relay)
+{
+	ssize_t count = read(STDIN_FILENO, relay->input, sizeof(relay->input));
+
+	if (count > 0) {
+		relay->input_at = 0;
+		relay->input_bytes = (size_t)count;
+	} else if (!is_for_later(count)) {
+		relay->input_open = false;
+	}
+}
+
 static bool step(struct relay *relay, int *ret_wait_status)
 {
+	const bool pending = relay->input_at < relay->input_bytes;
 	struct pollfd fds[] = {
 		{ .fd = relay->signals, .events = POLLIN },
-		{ .fd = relay->primary, .events = POLLIN },
-		{ .fd = relay->input_open ? STDIN_FILENO : -1, .events = POLLIN },
+		{ .fd = relay->primary, .events = (short)(POLLIN | (pending ? POLLOUT : 0)) },
+		{ .fd = relay->input_open && !pending ? STDIN_FILENO : -1, .events = POLLIN },
 	};
 
 	if (poll(fds, relay->primary >= 0 ? ARRAY_SIZE(fds) : 1, -1) < 0)
 		return false;
-	if (fds[1].revents && !copy(relay->primary, STDOUT_FILENO))
+	if (fds[1].revents & ~POLLOUT && !copy(relay->primary, STDOUT_FILENO))
 		relay->primary = -1;
-	if (relay->primary >= 0 && fds[2].revents && !copy(STDIN_FILENO, relay->primary))
-		relay->input_open = false;
+	if (relay->primary >= 0 && fds[1].revents & POLLOUT)
+		write_input(relay);
+	if (relay->primary >= 0 && fds[2].revents)
+		read_input(relay);
 	return fds[0].revents && handle_signals(relay, ret_wait_status);
 }
 
@@ -177,6 +213,8 @@ int foreground_wait(const struct oci_runtime *runtime, pid_t pid, int primary, i
 	relay.signals = signalfd(-1, &set, SFD_CLOEXEC);
 	if (relay.signals < 0)
 		return err_set(err, -errno, "signalfd: %s", strerror(errno));
+	if (primary >= 0)
+		(void)fcntl(primary, F_SETFL, O_RDWR | O_NONBLOCK);
 	tell(runtime, primary, true);
 	/* It may have been changed since the process was made. */
 	copy_size(&relay);

@@ -52,7 +52,7 @@ struct oci_create_options {
 	int terminal_fd;	/* oci_run: the caller's terminal, to be relayed; -1: none */
 	unsigned int preserve_fds; /* the caller's from 3 on that the process inherits */
 	unsigned int listen_fds; /* so many of them, from 3 on, are sockets of socket activation:
-				  * LISTEN_FDS and LISTEN_PID=1 go into the environment */
+				  * LISTEN_FDS and LISTEN_PID go into the environment */
 	bool no_pivot, no_new_keyring;
 	bool detach; /* oci_run: return when it is started */
 	bool keep;   /* oci_run: do not delete it after its end */
