@@ -664,7 +664,7 @@ int oci_run(const struct oci_runtime *runtime, const struct oci_create_options *
 	if (r == 0) {
 		foreground_block(&old);
 		r = run(&creation, ret_status, err);
-		(void)sigprocmask(SIG_SETMASK, &old, NULL);
+		foreground_unblock(&old);
 	}
 	creation_done(&creation);
 	return r;

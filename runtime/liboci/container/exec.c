@@ -364,7 +364,7 @@ int oci_exec(const struct oci_runtime *runtime, const struct oci_exec_options *o
 	if (r == 0) {
 		foreground_block(&old);
 		r = run(&execution, ret_status, err);
-		(void)sigprocmask(SIG_SETMASK, &old, NULL);
+		foreground_unblock(&old);
 	}
 	execution_done(&execution);
 	return r;

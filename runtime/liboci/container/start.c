@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "cleanup.h"
@@ -19,6 +20,17 @@ static int not_created(const struct container *container, struct err *err)
 		       oci_status_name(container_status(container)));
 }
 
+/* As a reader too: the write then raises no SIGPIPE when the first process has just ended. */
+static bool write_byte(const struct container *container)
+{
+	cleanup_fd int fifo = openat(container->dir_fd, START_FIFO,
+				     O_RDWR | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+
+	/* The name goes first, so that where that fails nothing has been started. */
+	return fifo >= 0 && unlinkat(container->dir_fd, START_FIFO, 0) == 0 &&
+	       write(fifo, "", 1) == 1;
+}
+
 /* The first process has the FIFO open until its program runs or it ends. */
 static int release(const struct container *container, struct err *err)
 {
@@ -28,11 +40,9 @@ static int release(const struct container *container, struct err *err)
 
 	if (fifo < 0)
 		return not_created(container, err);
-	/* First, so that where it fails nothing has been started. */
-	if (unlinkat(container->dir_fd, START_FIFO, 0) < 0)
-		return err_set(err, -errno, "cannot remove the start FIFO: %s", strerror(errno));
-	if (write(fifo, "", 1) != 1)
-		return not_created(container, err);
+	if (!write_byte(container))
+		return err_set(err, -errno, "cannot start container '%s': %s", container->id,
+			       strerror(errno));
 	while (poll(&closed, 1, -1) < 0 && errno == EINTR)
 		;
 	return 0;

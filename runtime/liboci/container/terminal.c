@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <stdbool.h>
 #include <string.h>
+#include <time.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -57,15 +58,27 @@ int terminal_send(const char *path, int primary, struct err *err)
 
 /* --- foreground --------------------------------------------------------------------------------- */
 
-/* Faults of our own and signals that cannot be blocked are not the container's. */
+static bool is_ignored(int signal)
+{
+	struct sigaction action;
+
+	return sigaction(signal, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+/* Faults of our own and signals that cannot be blocked are not the container's; nor is what the caller
+ * has decided to ignore, as nohup(1) does: blocked, it would be seen here. */
 static void forwarded(sigset_t *set)
 {
+	static const int often_ignored[] = { SIGHUP, SIGINT, SIGQUIT };
 	static const int ours[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS,
 				    SIGPIPE, SIGTTIN, SIGTTOU, SIGTSTP };
 
 	(void)sigfillset(set);
 	for (size_t i = 0; i < ARRAY_SIZE(ours); i++)
 		(void)sigdelset(set, ours[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(often_ignored); i++)
+		if (is_ignored(often_ignored[i]))
+			(void)sigdelset(set, often_ignored[i]);
 }
 
 void foreground_block(sigset_t *ret_old)
@@ -73,7 +86,20 @@ void foreground_block(sigset_t *ret_old)
 	sigset_t set;
 
 	forwarded(&set);
+	(void)sigaddset(&set, SIGPIPE);
 	(void)sigprocmask(SIG_BLOCK, &set, ret_old);
+}
+
+void foreground_unblock(const sigset_t *old)
+{
+	const struct timespec now = { 0 };
+	sigset_t pipe;
+
+	(void)sigemptyset(&pipe);
+	(void)sigaddset(&pipe, SIGPIPE);
+	if (!sigismember(old, SIGPIPE))
+		(void)sigtimedwait(&pipe, NULL, &now);
+	(void)sigprocmask(SIG_SETMASK, old, NULL);
 }
 
 void terminal_take_size(struct oci_process *process, int terminal_fd)
