@@ -124,10 +124,13 @@ static int set_namespace_propagation(const struct rootfs *rootfs, struct err *er
 
 	if (!is_shared(rootfs) && propagation != (MS_PRIVATE | MS_REC))
 		propagation = MS_SLAVE | MS_REC;
-	if (mount(NULL, "/", NULL, propagation, NULL) < 0)
-		return err_set(err, -errno, "linux.rootfsPropagation: cannot set it for '/': %s",
-			       strerror(errno));
-	return 0;
+	if (mount(NULL, "/", NULL, propagation, NULL) == 0)
+		return 0;
+	if (errno == EINVAL)
+		return err_set(err, -EINVAL, "run from a chroot whose root is no mount point: mounts "
+			       "could not be kept from the host");
+	return err_set(err, -errno, "linux.rootfsPropagation: cannot set it for '/': %s",
+		       strerror(errno));
 }
 
 /* pivot_root refuses a root whose parent mount is shared, and our bind would show on the host. The
