@@ -125,8 +125,13 @@ static int create_vcpus(struct vm *vm, const struct vm_state *like, struct err *
 		if (r < 0)
 			return r;
 	}
+	/* Without a rate KVM's clock is wrong by seconds: it was loaded before the kernel had measured
+	 * the TSC, and too far from what that gave. */
 	r = ioctl(vm->vcpus[0].fd, KVM_GET_TSC_KHZ, 0);
-	vm->tsc_khz = r > 0 ? (uint32_t)r : 0;
+	if (r <= 0)
+		return err_set(err, -EIO,
+			       "KVM does not know the TSC's rate: load the module kvm again");
+	vm->tsc_khz = (uint32_t)r;
 	vm->msrs_fresh = true;
 	return msr_select(vm->vcpus[0].fd, &vm->msrs, err);
 }

@@ -127,6 +127,13 @@ static void load_module(const char *name)
 	close(fd);
 }
 
+static void load_modules(const struct config *config, bool of_kvm)
+{
+	for (size_t i = 0; i < config->n_modules; i++)
+		if (!strncmp(config->modules[i], "kvm", 3) == of_kvm)
+			load_module(config->modules[i]);
+}
+
 static void mount_or_die(const char *type, const char *source, const char *target,
 			 unsigned long flags, const char *data)
 {
@@ -233,6 +240,30 @@ static void dev_links(void)
 			say("cannot link '%s': %s", links[i][1], strerror(errno));
 }
 
+/* KVM takes the TSC's rate when it is loaded. The kernel measures it again about two seconds after
+ * its start, and on a busy machine the first figure can be far enough off that KVM then refuses its
+ * vCPUs the second one: their clocks are seconds off. So KVM waits for the second. */
+static void clock_settle(void)
+{
+	static const char path[] = NEW_ROOT
+		"/sys/devices/system/clocksource/clocksource0/current_clocksource";
+	char name[32] = "";
+
+	for (int tries = 0; tries < 1000 && strcmp(name, "tsc\n") != 0; tries++) {
+		FILE *f = fopen(path, "re");
+
+		if (!f)
+			fatal("cannot open", path);
+		if (!fgets(name, sizeof(name), f))
+			name[0] = '\0';
+		fclose(f);
+		if (tries > 0)
+			usleep(10000);
+	}
+	if (strcmp(name, "tsc\n") != 0)
+		say("the TSC is not the clock source, but %s", name);
+}
+
 /* Keeps one empty VM for as long as the rig is up. KVM patches the code of the running kernel when the
  * first VM comes and when the last one goes (static keys, one of them in the scheduler), and QEMU's
  * multi-threaded TCG can miss a patch that another CPU made: then both CPUs take the breakpoint of
@@ -250,10 +281,11 @@ static void machine_setup(const struct config *config)
 {
 	const struct rlimit files = {.rlim_cur = 65536, .rlim_max = 1024 * 1024};
 
-	for (size_t i = 0; i < config->n_modules; i++)
-		load_module(config->modules[i]);
+	load_modules(config, false);
 	mount_root(config);
 	mount_system();
+	clock_settle();
+	load_modules(config, true);
 	mount_works(config);
 	enter_root();
 	enable_cgroups();

@@ -40,12 +40,21 @@ static struct reading read_clocks(struct shell *shell, const struct template *te
 	return reading;
 }
 
+/* Since the request was sent. */
+static double seconds(uint64_t realtime_ns, const struct reading *reading)
+{
+	return ((double)realtime_ns - (double)reading->before) / 1e9;
+}
+
 static void check_realtime(const char *level, const char *which, uint64_t ns,
 			   const struct reading *reading)
 {
 	REQUIRE(ns + tolerance_ns >= reading->before && ns <= reading->after + tolerance_ns,
-		"level %s: the clone's time (%s) is %+.3f s off", level, which,
-		((double)ns - (double)reading->before) / 1e9);
+		"level %s: the clone's time (%s) is %+.3f s off: vDSO %+.3f, system call %+.3f, "
+		"monotonic %.3f, request %+.3f, answered %+.3f",
+		level, which, seconds(ns, reading), seconds(reading->vdso, reading),
+		seconds(reading->call, reading), (double)reading->monotonic / 1e9,
+		seconds(reading->request, reading), seconds(reading->after, reading));
 }
 
 static void check_level(const struct shell_config *config, const struct template *template,
