@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/random.h>
 
 #include "cleanup.h"
 #include "file.h"
@@ -44,6 +45,19 @@ static int load_files(struct vm *vm, const struct boot_config *config,
 	}
 	return boot_params_write(&vm->memory, ret_kernel, initrd, initrd_bytes,
 				 config->cmdline ? config->cmdline : "", err);
+}
+
+/* A guest that is booted has an id of its own from the first moment. */
+static int write_tables(struct vm *vm, struct err *err)
+{
+	void *generation = vm_memory_at(vm, BOOT_GENERATION_GPA, GENERATION_BYTES);
+	int r = acpi_write_tables(&vm->memory, vm->vcpu_count, vm->vmgenid, err);
+
+	if (r < 0 || !vm->vmgenid)
+		return r;
+	if (getrandom(generation, GENERATION_BYTES, 0) != (ssize_t)GENERATION_BYTES)
+		return err_set(err, -EIO, "getrandom: %s", strerror(errno));
+	return 0;
 }
 
 static int enter_long_mode(struct vcpu *vcpu, uint64_t entry, struct err *err)
@@ -86,7 +100,7 @@ int vm_boot_linux(struct vm *vm, const struct boot_config *config, struct err *e
 
 	(void)((r = load_files(vm, config, &kernel, err)) < 0 ||
 	       (r = boot_paging_write(&vm->memory, err)) < 0 ||
-	       (r = acpi_write_tables(&vm->memory, vm->vcpu_count, err)) < 0 ||
+	       (r = write_tables(vm, err)) < 0 ||
 	       (r = enter_long_mode(&vm->vcpus[0], kernel.entry, err)) < 0);
 	return r;
 }

@@ -73,6 +73,12 @@ static int unhandled(struct vcpu *vcpu, const char *reason)
 	return 1;
 }
 
+/* KVM_RUN says EFAULT: there is a memslot, but nothing behind it, or a file that was cut. */
+int vcpu_handle_fault(struct vcpu *vcpu)
+{
+	return unhandled(vcpu, "the guest touched memory that the host does not have");
+}
+
 static int exit_fail_entry(struct vcpu *vcpu)
 {
 	char reason[96];

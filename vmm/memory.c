@@ -53,11 +53,11 @@ static uint64_t reserved_bytes(uint64_t bytes)
 	return (bytes + ALIGN_BYTES - 1) & ~(ALIGN_BYTES - 1);
 }
 
-/* Guest RAM begins on a multiple of 1 GiB, and the rest of its last GiB stays reserved, so that no
+/* A range begins on a multiple of 1 GiB, and the rest of its last GiB stays reserved, so that no
  * upper-level page-table entry of this process covers both it and something else. A restore unmaps
  * the whole range: where such an entry is empty that is one look at a GiB, and where it is not,
  * one at each 2 MiB, so that the cost would grow with the guest's memory. */
-int memory_reserve(struct guest_memory *memory, uint64_t bytes, struct err *err)
+int range_reserve(uint64_t bytes, uint8_t **ret_base, struct err *err)
 {
 	uint64_t whole = reserved_bytes(bytes);
 	uint8_t *raw, *base;
@@ -73,16 +73,32 @@ int memory_reserve(struct guest_memory *memory, uint64_t bytes, struct err *err)
 	if (before)
 		(void)munmap(raw, before);
 	(void)munmap(base + whole, ALIGN_BYTES - before);
+	*ret_base = base;
+	return 0;
+}
+
+void range_release(uint8_t *base, uint64_t bytes)
+{
+	(void)munmap(base, reserved_bytes(bytes));
+}
+
+int memory_reserve(struct guest_memory *memory, uint64_t bytes, struct err *err)
+{
+	uint8_t *base;
+	int r = range_reserve(bytes, &base, err);
+
+	if (r < 0)
+		return r;
+	*memory = (struct guest_memory){ .base = base, .bytes = bytes };
 	if (mprotect(base, bytes, PROT_READ | PROT_WRITE) < 0)
 		return err_set(err, -errno, "cannot reserve guest memory: %s", strerror(errno));
-	*memory = (struct guest_memory){ .base = base, .bytes = bytes };
 	return 0;
 }
 
 void memory_release(struct guest_memory *memory)
 {
 	if (memory->base)
-		(void)munmap(memory->base, reserved_bytes(memory->bytes));
+		range_release(memory->base, memory->bytes);
 	memory->base = NULL;
 }
 

@@ -101,11 +101,11 @@ static int run_vcpu(struct vcpu *vcpu, struct err *err)
 		}
 		if (r < 0 && errno == EAGAIN)
 			continue;
-		if (r < 0)
+		if (r < 0 && errno != EFAULT)
 			return err_set(err, -errno, "vCPU %u: KVM_RUN: %s", vcpu->index,
 				       strerror(errno));
 		vcpu->event.report[0] = 0;
-		if (vcpu_handle_exit(vcpu)) {
+		if (r < 0 ? vcpu_handle_fault(vcpu) : vcpu_handle_exit(vcpu)) {
 			vcpu->event.vcpu = vcpu->index;
 			vcpu->event_pending = true;
 			return 0;

@@ -46,12 +46,21 @@ const char *vm_event_name(enum vm_event_kind kind)
 
 /* --- making ------------------------------------------------------------------------------- */
 
-static void set_serial_irq(void *context, bool level)
+static void set_irq(const struct vm *vm, uint32_t gsi, bool level)
 {
-	const struct vm *vm = context;
-	struct kvm_irq_level line = { .irq = SERIAL_GSI, .level = level };
+	struct kvm_irq_level line = { .irq = gsi, .level = level };
 
 	(void)ioctl(vm->fd, KVM_IRQ_LINE, &line);
+}
+
+static void set_serial_irq(void *context, bool level)
+{
+	set_irq(context, SERIAL_GSI, level);
+}
+
+static void set_pmem_irq(void *context, bool level)
+{
+	set_irq(context, PCI_INTX_GSI, level);
 }
 
 static int add_devices(struct vm *vm, const struct vm_config *config, struct err *err)
@@ -64,7 +73,9 @@ static int add_devices(struct vm *vm, const struct vm_config *config, struct err
 	pci = pci_new(&vm->bus);
 	if (pci)
 		vm->doorbell = doorbell_new(&vm->bus, pci, vm->memory.bytes);
-	if (!vm->serial || !vm->doorbell || reset_new(&vm->bus, crash_flag) < 0 ||
+	if (vm->doorbell)
+		vm->pmem = pmem_new(&vm->bus, pci, &vm->memory, set_pmem_irq, vm);
+	if (!vm->serial || !vm->pmem || reset_new(&vm->bus, crash_flag) < 0 ||
 	    acpi_pm_new(&vm->bus) < 0)
 		return err_set(err, -ENOMEM, "out of memory");
 	return 0;
@@ -161,6 +172,7 @@ static struct vm *vm_alloc(const struct vm_config *config)
 	vm->kvm_fd = vm->fd = -1;
 	vm->cpu_template = config->cpu_template;
 	vm->vcpu_count = config->vcpus;
+	vm->vmgenid = config->vmgenid;
 	for (unsigned int i = 0; i < VM_VCPUS_MAX; i++)
 		vm->vcpus[i].fd = vm->vcpus[i].stats_fd = -1;
 	bus_init(&vm->bus);
@@ -195,6 +207,7 @@ int vm_new(struct vm **ret_vm, const struct vm_config *config, struct err *err)
 	if ((r = kvm_open(&vm->kvm_fd, err)) < 0 || (r = create_machine(vm, err)) < 0 ||
 	    (r = memory_reserve(&vm->memory, full.memory_bytes, err)) < 0 ||
 	    (r = memory_register(vm->fd, &vm->memory, err)) < 0 || (r = rom_add(vm, err)) < 0 ||
+	    (!full.no_image && (r = image_reserve(vm, err)) < 0) ||
 	    (r = add_devices(vm, &full, err)) < 0 || (r = create_vcpus(vm, full.like, err)) < 0 ||
 	    (r = vm_threads_start(vm, err)) < 0)
 		return r;
@@ -211,6 +224,7 @@ struct vm *vm_free(struct vm *vm)
 		vcpu_done(&vm->vcpus[i]);
 	bus_done(&vm->bus);
 	memory_release(&vm->memory);
+	image_release(vm);
 	if (vm->rom)
 		(void)munmap(vm->rom, GUEST_PAGE_BYTES);
 	(void)fd_close(vm->fd);
@@ -219,6 +233,19 @@ struct vm *vm_free(struct vm *vm)
 	(void)pthread_mutex_destroy(&vm->lock);
 	free(vm);
 	return NULL;
+}
+
+/* An edge: nothing of it stays in the irqchip once the LAPIC has it. */
+int vm_generation_set(struct vm *vm, const uint8_t guid[GENERATION_BYTES], struct err *err)
+{
+	uint8_t *to = vm_memory_at(vm, BOOT_GENERATION_GPA, GENERATION_BYTES);
+
+	if (!vm->vmgenid)
+		return err_set(err, -ENOTSUP, "the VM was made without a generation id");
+	memcpy(to, guid, GENERATION_BYTES);
+	set_irq(vm, GENERATION_GSI, true);
+	set_irq(vm, GENERATION_GSI, false);
+	return 0;
 }
 
 uint64_t vm_mailbox_gpa(const struct vm *vm)
@@ -314,6 +341,28 @@ int vm_check_cpu(const struct vm *vm, const struct vm_state *state, struct err *
 	return cpuid_check(&vm->supported, state, err);
 }
 
+static int check_devices(const struct vm *vm, const struct vm_state *state, struct err *err)
+{
+	for (unsigned int i = 0; i < vm->bus.device_count; i++) {
+		const struct device *device = vm->bus.devices[i];
+		const struct device_state *saved = &state->devices[i];
+		struct le_reader reader = { .buf = saved->data, .len = saved->bytes };
+		int r;
+
+		if (strncmp(saved->name, device->ops->name, sizeof(saved->name)) != 0)
+			return err_set(err, -EINVAL,
+				       "device %u: the snapshot has '%s', this VM '%s'", i,
+				       saved->name, device->ops->name);
+		if (saved->version != device->ops->version)
+			return err_set(err, -EINVAL, "device %s: state version %u, known is %u",
+				       saved->name, saved->version, device->ops->version);
+		r = device->ops->check ? device->ops->check(device, reader, err) : 0;
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 static int check_shape(const struct vm *vm, const struct vm_state *state, struct err *err)
 {
 	if (state->memory_bytes != vm->memory.bytes)
@@ -335,7 +384,7 @@ static int check_shape(const struct vm *vm, const struct vm_state *state, struct
 			return err_set(err, -EINVAL,
 				       "the snapshot holds XSAVE state, this VM does not");
 	}
-	return 0;
+	return check_devices(vm, state, err);
 }
 
 /* A shell already has its template's CPUID; only a snapshot from another host needs the ioctl. */
@@ -367,13 +416,6 @@ static int devices_load(struct vm *vm, const struct vm_state *state, struct err 
 		const struct device_state *saved = &state->devices[i];
 		struct le_reader reader = { .buf = saved->data, .len = saved->bytes };
 
-		if (strncmp(saved->name, device->ops->name, sizeof(saved->name)) != 0)
-			return err_set(err, -EINVAL,
-				       "device %u: the snapshot has '%s', this VM '%s'", i,
-				       saved->name, device->ops->name);
-		if (saved->version != device->ops->version)
-			return err_set(err, -EINVAL, "device %s: state version %u, known is %u",
-				       saved->name, saved->version, device->ops->version);
 		if (device->ops->load(device, &reader) < 0 || reader.bad ||
 		    reader.pos != reader.len)
 			return err_set(err, -EINVAL, "device %s: its state is malformed",

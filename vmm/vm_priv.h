@@ -46,9 +46,12 @@ struct vm {
 	enum cpu_template cpu_template;
 	struct guest_memory memory; /* owned mapping */
 	uint8_t *rom;		    /* owned mapping: the page with the reset vector */
+	uint8_t *image;		    /* owned mapping of GUEST_IMAGE_MAX_BYTES */
+	uint64_t image_bytes;	    /* of it, that a file is mapped over; 0: none */
 	unsigned int vcpu_count;
 	size_t run_bytes;
 	bool has_xsave;
+	bool vmgenid;
 	uint32_t tsc_khz;
 
 	struct cpuid_batch cpuid;     /* what the vCPUs have been given, but for the APIC ids */
@@ -61,6 +64,7 @@ struct vm {
 	struct device_bus bus;
 	struct serial *serial;	   /* owned by the bus */
 	struct doorbell *doorbell; /* owned by the bus */
+	struct pmem *pmem;	   /* owned by the bus */
 
 	/* Stopping and starting. `stop` is written by any vCPU that has an event; `kicked` by
 	 * vm_kick. */
@@ -77,7 +81,9 @@ struct vm {
 /* kvm.c */
 int kvm_open(int *ret_fd, struct err *err);
 
-/* memory.c */
+/* memory.c: ranges of address space without access, of a multiple of 1 GiB from one on. */
+int range_reserve(uint64_t bytes, uint8_t **ret_base, struct err *err);
+void range_release(uint8_t *base, uint64_t bytes);
 int memory_reserve(struct guest_memory *memory, uint64_t bytes, struct err *err);
 void memory_release(struct guest_memory *memory);
 int memory_slot(int vm_fd, uint32_t slot, uint32_t flags, uint64_t gpa, uint8_t *hva,
@@ -87,6 +93,11 @@ int memory_register(int vm_fd, const struct guest_memory *memory, struct err *er
 /* rehearse.c: the page with the reset vector, in a slot behind those of RAM. */
 #define ROM_SLOT 2u
 int rom_add(struct vm *vm, struct err *err);
+
+/* image.c: the slot behind that. */
+#define IMAGE_SLOT 3u
+int image_reserve(struct vm *vm, struct err *err);
+void image_release(struct vm *vm);
 
 /* cpuid.c */
 int cpuid_supported(int kvm_fd, struct cpuid_batch *ret_cpuid, struct err *err);
@@ -116,6 +127,7 @@ void lapic_timer_raise(struct kvm_lapic_state *lapic);
 
 /* exits.c: handles the exit in vcpu->run. 0: go on, 1: vcpu->event is filled. */
 int vcpu_handle_exit(struct vcpu *vcpu);
+int vcpu_handle_fault(struct vcpu *vcpu);
 
 /* report.c */
 void vcpu_report(struct vcpu *vcpu, const char *reason, struct vm_event *event);

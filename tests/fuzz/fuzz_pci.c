@@ -26,6 +26,7 @@ struct machine {
 	struct device_bus bus;
 	struct serial *serial;
 	struct doorbell *doorbell;
+	struct guest_memory memory; /* none: fuzz_pmem.c has some for the queue */
 	uint8_t crash_flag[2];
 	bool irq_level;
 };
@@ -65,7 +66,8 @@ static void machine_init(struct machine *machine)
 	pci = pci_new(&machine->bus);
 	check(machine->serial && pci);
 	machine->doorbell = doorbell_new(&machine->bus, pci, MEMORY_BYTES);
-	check(machine->doorbell && reset_new(&machine->bus, machine->crash_flag) == 0 &&
+	check(machine->doorbell && pmem_new(&machine->bus, pci, &machine->memory, set_irq, machine));
+	check(reset_new(&machine->bus, machine->crash_flag) == 0 &&
 	      acpi_pm_new(&machine->bus) == 0);
 }
 
@@ -98,7 +100,7 @@ static void reload(struct device_bus *bus)
 		      memcmp(before.data[i], after.data[i], before.bytes[i]) == 0);
 }
 
-/* Half of all MMIO accesses go near the doorbell, where random ones would never come. */
+/* Half of all MMIO accesses go near the functions' BARs, where random ones would never come. */
 static uint64_t address_of(const uint8_t access[ACCESS_BYTES], enum bus_space space)
 {
 	uint64_t address = access[1] | (uint64_t)access[2] << 8;

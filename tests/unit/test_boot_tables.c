@@ -125,19 +125,19 @@ static const uint8_t *xsdt_entry(const struct guest_memory *memory, unsigned int
 	return table_at(memory, get(xsdt + 36 + index * 8, 8), signature);
 }
 
-static struct guest_memory acpi_memory(unsigned int vcpus)
+static struct guest_memory acpi_memory(unsigned int vcpus, bool vmgenid)
 {
 	struct guest_memory memory = memory_new(32 * MIB);
 	struct err err = {};
 
-	if (acpi_write_tables(&memory, vcpus, &err) < 0)
+	if (acpi_write_tables(&memory, vcpus, vmgenid, &err) < 0)
 		fail_msg("%s", err.message);
 	return memory;
 }
 
 static void test_acpi_fadt(void **state)
 {
-	struct guest_memory memory = acpi_memory(1);
+	struct guest_memory memory = acpi_memory(1, false);
 	const uint8_t *fadt = xsdt_entry(&memory, 0, "FACP");
 	uint64_t facs = get(fadt + 36, 4);
 
@@ -190,7 +190,7 @@ static void test_acpi_madt(void **state)
 {
 	(void)state;
 	for (unsigned int vcpus = 1; vcpus <= VM_VCPUS_MAX; vcpus++) {
-		struct guest_memory memory = acpi_memory(vcpus);
+		struct guest_memory memory = acpi_memory(vcpus, false);
 		const uint8_t *madt = xsdt_entry(&memory, 1, "APIC");
 		size_t bytes = get(madt + 4, 4);
 		unsigned int entries = 0;
@@ -223,7 +223,7 @@ static size_t pkg_length(const uint8_t *at)
 /* iasl's own encoding of the same objects, and lengths that nest exactly. */
 static void test_acpi_dsdt(void **state)
 {
-	struct guest_memory memory = acpi_memory(1);
+	struct guest_memory memory = acpi_memory(1, false);
 	const uint8_t *fadt = xsdt_entry(&memory, 0, "FACP");
 	const uint8_t *dsdt = table_at(&memory, get(fadt + 140, 8), "DSDT");
 	const uint8_t *end = dsdt + get(dsdt + 4, 4);
@@ -236,6 +236,10 @@ static void test_acpi_dsdt(void **state)
 	(void)find(dsdt, "_HID\x0c\x41\xd0\x05\x01", 9); /* PNP0501 */
 	(void)find(dsdt, "\x47\x01\xf8\x0c\xf8\x0c\x01\x08", 8);
 	(void)find(dsdt, "\x47\x01\xf8\x03\xf8\x03\x01\x08\x22\x10\x00\x79\x00", 13);
+
+	/* Slot 2, INTA: GSI 10. */
+	(void)find(dsdt, "_PRT\x12\x40\x01\x01\x12\x4c\0\x04\x0c\xff\xff\x02\0\0\0\x0a\x0a",
+		   21);
 
 	window = find(dsdt, "\x87\x17\x00\x00\x0c\x01", 6);
 	assert_int_equal(get(window + 10, 4), PCI_WINDOW_START);
@@ -254,23 +258,45 @@ static void test_acpi_dsdt(void **state)
 	memory_free(&memory);
 }
 
+/* Only where it is asked for: a device that an unprepared guest never has to handle. */
+static void test_acpi_generation(void **state)
+{
+	struct guest_memory without = acpi_memory(1, false), with = acpi_memory(1, true);
+	const uint8_t *fadt = xsdt_entry(&with, 0, "FACP");
+	const uint8_t *dsdt = table_at(&with, get(fadt + 140, 8), "DSDT");
+
+	(void)state;
+	(void)find(dsdt, "_CID\x12\x4d\x01\x02\x0dVM_Gen_Counter\0\x0dVMGENCTR\0", 34);
+	(void)find(dsdt, "_DDN\x0dVM_Gen_Counter", 20);
+	(void)find(dsdt, "ADDR\x12\x4d\0\x02\x0c\0\0\x0f\0\x0c\0\0\0\0", 18);
+	(void)find(dsdt, "_HID\x0d" "ACPI0013", 14);
+	(void)find(dsdt, "\x89\x06\0\x03\x01\x0b\0\0\0\x79\0", 11);
+	(void)find(dsdt, "_EVT\x09\x86VGEN\x0a\x80", 12);
+	fadt = xsdt_entry(&without, 0, "FACP");
+	dsdt = table_at(&without, get(fadt + 140, 8), "DSDT");
+	assert_null(memmem(dsdt, get(dsdt + 4, 4), "VGEN", 4));
+	memory_free(&without);
+	memory_free(&with);
+}
+
 static void test_acpi_refusals(void **state)
 {
 	struct guest_memory memory = memory_new(BOOT_ACPI_GPA);
 	struct err err = {};
 
 	(void)state;
-	assert_int_equal(acpi_write_tables(&memory, 0, &err), -EINVAL);
-	assert_int_equal(acpi_write_tables(&memory, VM_VCPUS_MAX + 1, &err), -EINVAL);
+	assert_int_equal(acpi_write_tables(&memory, 0, false, &err), -EINVAL);
+	assert_int_equal(acpi_write_tables(&memory, VM_VCPUS_MAX + 1, false, &err), -EINVAL);
 	assert_string_equal(err.message, "ACPI: 9 vCPUs, expected 1 to 8");
-	assert_int_equal(acpi_write_tables(&memory, 1, &err), -ENOSPC);
+	assert_int_equal(acpi_write_tables(&memory, 1, false, &err), -ENOSPC);
 	assert_string_equal(err.message, "ACPI: no guest memory at 0xe0000");
 	memory_free(&memory);
 }
 
 /* --- boot parameters ---------------------------------------------------------------------- */
 
-static const struct loaded_kernel elf_kernel = { .entry = 0x1000000, .end = 0x1800123 };
+static const struct loaded_kernel elf_kernel = {
+	.entry = 0x1000000, .start = 0x1000000, .end = 0x1800123 };
 
 static struct loaded_kernel setup_kernel(struct setup_header header)
 {
@@ -389,6 +415,7 @@ static void test_params_initrd(void **state)
 		{ 1 * GIB, 0x37ffffff, 0x38000000 - 8192 },
 		{ 8 * GIB, 0xffffffff, GUEST_HOLE_START - 8192 },
 		{ 8 * GIB, 0x7fffffff, 2 * GIB - 8192 },
+		{ 32 * MIB, 0x1800fff, 0x1000000 - 8192 }, /* below the kernel */
 	};
 	static uint8_t initrd[5000];
 
@@ -439,10 +466,12 @@ static void test_params_refusals(void **state)
 			      "kernel command line has 5 characters, at most 3 are possible");
 	assert_params_refused(&memory, &strict, 1, "", -ENOSPC,
 			      "initrd of 1 bytes does not fit between the kernel's end at "
-			      "0x1800123 and 0x1000: give the guest more memory");
-	assert_params_refused(&memory, &elf_kernel, 8 << 20, "", -ENOSPC,
-			      "initrd of 8388608 bytes does not fit between the kernel's end at "
-			      "0x1800123 and 0x2000000: give the guest more memory");
+			      "0x1800123 and 0x1000, nor below the kernel: give the guest more "
+			      "memory");
+	assert_params_refused(&memory, &elf_kernel, (15 << 20) + 1, "", -ENOSPC,
+			      "initrd of 15728641 bytes does not fit between the kernel's end at "
+			      "0x1800123 and 0x2000000, nor below the kernel: give the guest "
+			      "more memory");
 	assert_params_refused(&tiny, &elf_kernel, 0, "", -ENOSPC,
 			      "1048576 bytes of guest memory are too few");
 	cmdline[BOOT_CMDLINE_MAX - 1] = '\0';
@@ -513,6 +542,7 @@ int main(void)
 		cmocka_unit_test(test_acpi_fadt),
 		cmocka_unit_test(test_acpi_madt),
 		cmocka_unit_test(test_acpi_dsdt),
+		cmocka_unit_test(test_acpi_generation),
 		cmocka_unit_test(test_acpi_refusals),
 		cmocka_unit_test(test_params_e820),
 		cmocka_unit_test(test_params_of_elf),

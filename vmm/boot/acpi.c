@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * ACPI tables (ACPI specification 6.3): enough for a kernel to find all CPUs, the IOAPIC, the PCI
- * host bridge with its windows and the serial port, to reset, and to power off.
+ * host bridge with its windows and the serial port, to reset, to power off, and when it is asked for
+ * to hear that it has been cloned.
  *
  *   RSDP -> XSDT -> FADT -> FACS, DSDT
  *                -> MADT
@@ -88,9 +89,12 @@ enum aml_op {
 	AML_BYTE = 0x0a,
 	AML_WORD = 0x0b,
 	AML_DWORD = 0x0c,
+	AML_STRING = 0x0d,
 	AML_SCOPE = 0x10,
 	AML_BUFFER = 0x11,
 	AML_PACKAGE = 0x12,
+	AML_METHOD = 0x14,
+	AML_NOTIFY = 0x86,
 	AML_DEVICE = 0x825b, /* extended: 0x5b 0x82 */
 };
 
@@ -137,6 +141,18 @@ static void aml_name_byte(struct le_writer *w, const char *name, uint8_t value)
 	aml_name(w, name);
 	le_put(w, AML_BYTE, 1);
 	le_put(w, value, 1);
+}
+
+static void aml_string(struct le_writer *w, const char *text)
+{
+	le_put(w, AML_STRING, 1);
+	le_put_bytes(w, text, strlen(text) + 1);
+}
+
+static void aml_name_text(struct le_writer *w, const char *name, const char *text)
+{
+	aml_name(w, name);
+	aml_string(w, text);
 }
 
 /* "PNP0A03" compressed: five bits a letter, then the digits as hex, the most significant first. */
@@ -224,6 +240,18 @@ static void irq(struct le_writer *w, unsigned int line)
 	le_put(w, 1u << line, 2);
 }
 
+/* An extended interrupt descriptor: a GSI of the device's own, by edge, active high. */
+static void interrupt_edge(struct le_writer *w, uint32_t gsi)
+{
+	enum { CONSUMER = 1 << 0, EDGE = 1 << 1, BYTES = 6 };
+
+	le_put(w, 0x89, 1);
+	le_put(w, BYTES, 2);
+	le_put(w, CONSUMER | EDGE, 1);
+	le_put(w, 1, 1); /* how many */
+	le_put(w, gsi, 4);
+}
+
 /* --- DSDT --------------------------------------------------------------------------------- */
 
 static void write_sleep_state(struct le_writer *w)
@@ -242,7 +270,27 @@ static void write_sleep_state(struct le_writer *w)
 	aml_end(w, package);
 }
 
-/* No _PRT: none of the PCI functions has an interrupt pin. */
+/* One route (ACPI 6.2.13): INTA of all functions of the slot to a GSI, level-triggered as PCI has it. */
+static void write_interrupt_routes(struct le_writer *w)
+{
+	enum { ROUTES = 1, ELEMENTS = 4, ZERO_OP = 0 };
+	size_t routes, route;
+
+	aml_name(w, "_PRT");
+	routes = aml_begin(w, AML_PACKAGE);
+	le_put(w, ROUTES, 1);
+	route = aml_begin(w, AML_PACKAGE);
+	le_put(w, ELEMENTS, 1);
+	le_put(w, AML_DWORD, 1);
+	le_put(w, PMEM_PCI_SLOT << 16 | 0xffff, 4);
+	le_put(w, ZERO_OP, 1); /* pin INTA */
+	le_put(w, ZERO_OP, 1); /* no link device: the next is a GSI */
+	le_put(w, AML_BYTE, 1);
+	le_put(w, PCI_INTX_GSI, 1);
+	aml_end(w, route);
+	aml_end(w, routes);
+}
+
 static void write_host_bridge(struct le_writer *w)
 {
 	size_t device = aml_begin(w, AML_DEVICE);
@@ -258,6 +306,7 @@ static void write_host_bridge(struct le_writer *w)
 	window(w, 2, WINDOW_IO, WINDOW_IO_ENTIRE, 0xd00, 0xffff);
 	window(w, 4, WINDOW_MEMORY, WINDOW_MEMORY_WRITE, PCI_WINDOW_START, PCI_WINDOW_END - 1);
 	resources_end(w, resources);
+	write_interrupt_routes(w);
 	aml_end(w, device);
 }
 
@@ -276,7 +325,61 @@ static void write_serial_port(struct le_writer *w)
 	aml_end(w, device);
 }
 
-static uint64_t write_dsdt(struct le_writer *w)
+/* Virtual Machine Generation ID (Microsoft, 2012): its address in two halves. The second _CID is the
+ * one that Hyper-V came to add. */
+static void write_generation_id(struct le_writer *w)
+{
+	enum { CIDS = 2, HALVES = 2 };
+	size_t device = aml_begin(w, AML_DEVICE);
+	size_t package;
+
+	aml_name_string(w, "VGEN");
+	aml_name_text(w, "_HID", "QRKV0001");
+	aml_name(w, "_CID");
+	package = aml_begin(w, AML_PACKAGE);
+	le_put(w, CIDS, 1);
+	aml_string(w, "VM_Gen_Counter");
+	aml_string(w, "VMGENCTR");
+	aml_end(w, package);
+	aml_name_text(w, "_DDN", "VM_Gen_Counter");
+	aml_name(w, "ADDR");
+	package = aml_begin(w, AML_PACKAGE);
+	le_put(w, HALVES, 1);
+	for (int i = 0; i < HALVES; i++) {
+		le_put(w, AML_DWORD, 1);
+		le_put(w, BOOT_GENERATION_GPA >> (32 * i) & 0xffffffff, 4);
+	}
+	aml_end(w, package);
+	aml_end(w, device);
+}
+
+/* A generic event device (ACPI 5.6.9): its one interrupt is a notification to the device above. Unlike
+ * a general-purpose event it needs no registers. */
+static void write_generation_event(struct le_writer *w)
+{
+	enum { ONE_ARGUMENT = 1, SERIALIZED = 1 << 3, STATUS_CHANGE = 0x80 };
+	size_t device = aml_begin(w, AML_DEVICE);
+	struct resources resources;
+	size_t method;
+
+	aml_name_string(w, "GED_");
+	aml_name_text(w, "_HID", "ACPI0013");
+	aml_name_byte(w, "_UID", 0);
+	resources = resources_begin(w);
+	interrupt_edge(w, GENERATION_GSI);
+	resources_end(w, resources);
+	method = aml_begin(w, AML_METHOD);
+	aml_name_string(w, "_EVT");
+	le_put(w, ONE_ARGUMENT | SERIALIZED, 1);
+	le_put(w, AML_NOTIFY, 1);
+	aml_name_string(w, "VGEN");
+	le_put(w, AML_BYTE, 1);
+	le_put(w, STATUS_CHANGE, 1);
+	aml_end(w, method);
+	aml_end(w, device);
+}
+
+static uint64_t write_dsdt(struct le_writer *w, bool vmgenid)
 {
 	size_t start = table_begin(w, "DSDT", 2);
 	size_t scope;
@@ -286,6 +389,10 @@ static uint64_t write_dsdt(struct le_writer *w)
 	aml_name_string(w, "\\_SB_");
 	write_host_bridge(w);
 	write_serial_port(w);
+	if (vmgenid) {
+		write_generation_id(w);
+		write_generation_event(w);
+	}
 	aml_end(w, scope);
 	return table_end(w, start);
 }
@@ -485,7 +592,8 @@ static void write_rsdp(uint8_t *rsdp, uint64_t xsdt)
 	checksum_set(rsdp, RSDP_BYTES, RSDP_CHECKSUM_EXTENDED);
 }
 
-int acpi_write_tables(const struct guest_memory *memory, unsigned int vcpus, struct err *err)
+int acpi_write_tables(const struct guest_memory *memory, unsigned int vcpus, bool vmgenid,
+		      struct err *err)
 {
 	struct le_writer w = { .cap = BOOT_ACPI_MAX };
 	uint64_t facs, dsdt, fadt, madt, xsdt;
@@ -501,7 +609,7 @@ int acpi_write_tables(const struct guest_memory *memory, unsigned int vcpus, str
 	/* The RSDP is where a kernel scans for it, and what boot_params points to. */
 	rsdp = le_room(&w, RSDP_BYTES);
 	facs = write_facs(&w);
-	dsdt = write_dsdt(&w);
+	dsdt = write_dsdt(&w, vmgenid);
 	fadt = write_fadt(&w, facs, dsdt);
 	madt = write_madt(&w, vcpus);
 	xsdt = write_xsdt(&w, fadt, madt);

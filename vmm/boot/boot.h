@@ -32,6 +32,7 @@ int guest_memory_write(const struct guest_memory *memory, uint64_t gpa, const vo
 
 struct loaded_kernel {
 	uint64_t entry;	    /* guest-physical address for the 64-bit boot protocol */
+	uint64_t start;	    /* first byte of the image */
 	uint64_t end;	    /* first byte after the image and its bss */
 	bool has_setup;	    /* `setup` holds the setup header of a bzImage */
 	uint8_t setup[0x80]; /* struct setup_header, from offset 0x1f1 of the image */
@@ -64,6 +65,7 @@ int payload_decompress(const uint8_t *payload, size_t bytes, size_t max_bytes, u
 #define BOOT_EBDA_GPA 0x9fc00ull
 #define BOOT_ACPI_GPA 0xe0000ull
 #define BOOT_ACPI_MAX 0x10000u
+#define BOOT_GENERATION_GPA 0xf0000ull /* a page of its own: the VM generation id */
 #define BOOT_HIGH_GPA 0x100000ull
 
 /* Selectors of the flat segments in the GDT at BOOT_GDT_GPA, as the boot protocol wants them. */
@@ -82,13 +84,19 @@ int payload_decompress(const uint8_t *payload, size_t bytes, size_t max_bytes, u
 #define LAPIC_GPA 0xfee00000ull
 #define PCI_WINDOW_START 0xd0000000ull
 #define PCI_WINDOW_END 0xe0000000ull
+#define PCI_INTX_GSI 10u /* INTA of the one function that has an interrupt, in this slot */
+#define PMEM_PCI_SLOT 2u
+#define GENERATION_GSI 11u /* edge-triggered: the VM generation id has changed */
+#define GENERATION_BYTES 16u
 
-/* Writes RSDP, XSDT, FADT, MADT and DSDT (host bridge with its windows, COM1, S5) for `vcpus` CPUs
- * at BOOT_ACPI_GPA. */
-int acpi_write_tables(const struct guest_memory *memory, unsigned int vcpus, struct err *err);
+/* Writes RSDP, XSDT, FADT, MADT and DSDT (host bridge with its windows and interrupt, COM1, S5, and
+ * with `vmgenid` the generation id) for `vcpus` CPUs at BOOT_ACPI_GPA. */
+int acpi_write_tables(const struct guest_memory *memory, unsigned int vcpus, bool vmgenid,
+		      struct err *err);
 
 /* Writes boot_params with the e820 map (PCI hole left out), command line and initrd placement. The
- * initrd is copied as high as the kernel allows (initrd_addr_max) and below the hole. */
+ * initrd is copied as high as the kernel allows (initrd_addr_max) and below the hole; when it does not
+ * fit there, right below the kernel. */
 int boot_params_write(const struct guest_memory *memory, const struct loaded_kernel *kernel,
 		      const uint8_t *initrd, size_t initrd_bytes, const char *cmdline,
 		      struct err *err);

@@ -93,6 +93,8 @@ static int segments_load(const struct guest_memory *memory, const uint8_t *image
 			return r;
 		if (segment_holds(&segment, header->e_entry))
 			ret_kernel->entry = header->e_entry;
+		if (ret_kernel->end == 0)
+			ret_kernel->start = segment.p_paddr;
 		ret_kernel->end = segment.p_paddr + segment.p_memsz;
 	}
 	return 0;

@@ -71,9 +71,19 @@ static int cmdline_place(struct boot_params *params, const struct guest_memory *
 	return guest_memory_write(memory, BOOT_CMDLINE_GPA, cmdline, bytes);
 }
 
-/* As high as possible, out of the way of what the kernel allocates first. */
+/* The last place of `bytes` bytes between the two; 0 when there is none. */
+static uint64_t last_place(uint64_t from, uint64_t to, size_t bytes)
+{
+	const uint64_t start = bytes < to ? (to - bytes) & ~(GUEST_PAGE_BYTES - 1) : 0;
+
+	return start >= from && start >= BOOT_HIGH_GPA ? start : 0;
+}
+
+/* As high as possible, out of the way of what the kernel allocates first. In a small guest the
+ * kernel's end leaves too little, but its start lies at 16 MiB. */
 static int initrd_place(struct boot_params *params, const struct guest_memory *memory,
-			uint64_t kernel_end, const uint8_t *initrd, size_t bytes, struct err *err)
+			const struct loaded_kernel *kernel, const uint8_t *initrd, size_t bytes,
+			struct err *err)
 {
 	uint64_t top = low_ram_end(memory);
 	uint64_t start;
@@ -82,12 +92,14 @@ static int initrd_place(struct boot_params *params, const struct guest_memory *m
 		return 0;
 	if (top > (uint64_t)params->hdr.initrd_addr_max + 1)
 		top = (uint64_t)params->hdr.initrd_addr_max + 1;
-	start = bytes < top ? (top - bytes) & ~(GUEST_PAGE_BYTES - 1) : 0;
-	if (start < kernel_end || start < BOOT_HIGH_GPA)
+	start = last_place(kernel->end, top, bytes);
+	if (start == 0 && kernel->start <= top)
+		start = last_place(BOOT_HIGH_GPA, kernel->start, bytes);
+	if (start == 0)
 		return err_set(err, -ENOSPC,
 			       "initrd of %zu bytes does not fit between the kernel's end at "
-			       "0x%llx and 0x%llx: give the guest more memory",
-			       bytes, (unsigned long long)kernel_end, (unsigned long long)top);
+			       "0x%llx and 0x%llx, nor below the kernel: give the guest more memory",
+			       bytes, (unsigned long long)kernel->end, (unsigned long long)top);
 	/* All below 4 GiB, so that the ext_ fields stay 0. */
 	params->hdr.ramdisk_image = (uint32_t)start;
 	params->hdr.ramdisk_size = (uint32_t)bytes;
@@ -117,7 +129,7 @@ int boot_params_write(const struct guest_memory *memory, const struct loaded_ker
 	r = cmdline_place(&params, memory, cmdline, err);
 	if (r < 0)
 		return r;
-	r = initrd_place(&params, memory, kernel->end, initrd, initrd_bytes, err);
+	r = initrd_place(&params, memory, kernel, initrd, initrd_bytes, err);
 	if (r < 0)
 		return r;
 	return guest_memory_write(memory, BOOT_PARAMS_GPA, &params, sizeof(params));

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "err.h"
 #include "le.h"
 
 struct device;
@@ -29,6 +30,8 @@ struct device_ops {
 	bool (*write)(struct device *device, unsigned int region, uint64_t offset,
 		      const uint8_t *data, unsigned int bytes, struct vm_event *event);
 	void (*save)(const struct device *device, struct le_writer *writer);
+	/* Or NULL. Refuses a state that this VM cannot take, before anything of the VM has changed. */
+	int (*check)(const struct device *device, struct le_reader reader, struct err *err);
 	int (*load)(struct device *device, struct le_reader *reader); /* 0, -EINVAL */
 	void (*free)(struct device *device);
 };
@@ -91,7 +94,7 @@ int reset_new(struct device_bus *bus, const uint8_t *crash_flag);
 /* ACPI PM1a event and control blocks: power-off. */
 int acpi_pm_new(struct device_bus *bus);
 
-/* PCI bus 0 by configuration mechanism 1: host bridge in slot 0, doorbell in slot 1. */
+/* PCI bus 0 by configuration mechanism 1: host bridge in slot 0, doorbell in slot 1, pmem in 2. */
 struct pci;
 struct doorbell;
 struct pci *pci_new(struct device_bus *bus);
@@ -108,3 +111,10 @@ void pci_add(struct pci *pci, unsigned int slot, struct pci_function *function);
 
 struct doorbell *doorbell_new(struct device_bus *bus, struct pci *pci, uint64_t memory_bytes);
 uint64_t doorbell_mailbox_gpa(const struct doorbell *doorbell);
+
+/* virtio-pmem: where the image lies, and how long it is (0: there is none). */
+struct pmem;
+struct guest_memory;
+struct pmem *pmem_new(struct device_bus *bus, struct pci *pci, const struct guest_memory *memory,
+		      irq_set_fn irq_set, void *irq_context);
+void pmem_set_image(struct pmem *pmem, uint64_t bytes);

@@ -149,7 +149,7 @@ static void pci_free(struct device *device)
 
 static const struct device_ops pci_ops = {
 	.name = "pci",
-	.version = 1,
+	.version = 2, /* 2: with the pmem function */
 	.read = pci_read,
 	.write = pci_write,
 	.save = pci_save,

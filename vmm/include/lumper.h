@@ -33,6 +33,15 @@ struct vm_config {
 	unsigned int vcpus;    /* 0: 1 */
 	enum cpu_template cpu_template;
 
+	/* The VM will never be given an image: spares its memslot, which costs 70 us, 20 KiB of the
+	 * host kernel's memory, and 20 MiB of it where KVM keeps a word for every guest page (without
+	 * its TDP MMU). */
+	bool no_image;
+
+	/* Microsoft's Virtual Machine Generation ID, for guests that are told so that they are clones:
+	 * in the ACPI tables of a boot, and for vm_generation_set. */
+	bool vmgenid;
+
 	/* A snapshot that the VM will be given: its CPUID is then used instead of the template's on
 	 * this host, because a vCPU's CPUID is fixed once it has run. Borrowed for the call, or
 	 * NULL. */
@@ -62,6 +71,27 @@ uint64_t vm_memory_bytes(const struct vm *vm);
 /* Translates between guest-physical address and offset in that range; false when not RAM. */
 bool guest_gpa_to_offset(uint64_t memory_bytes, uint64_t gpa, uint64_t *ret_offset);
 uint64_t guest_offset_to_gpa(uint64_t offset);
+
+/* --- image -------------------------------------------------------------------------------- */
+
+/* A read-only file in the guest's physical address space, above all RAM: a virtio-pmem function at
+ * 00:02.0 describes it, so a guest mounts it with DAX and its pages are the host's page cache. The
+ * memslot of GUEST_IMAGE_MAX_BYTES is made with the VM, over a reserved range; mapping a file over
+ * that needs no KVM call. */
+#define GUEST_IMAGE_GPA (16ull << 30)
+#define GUEST_IMAGE_MAX_BYTES (8ull << 30)
+#define GUEST_IMAGE_ALIGN_BYTES (2ull << 20)
+
+/* Maps `bytes` (a multiple of the alignment, at most the maximum) of the file, read-only. Once per
+ * VM, before vm_state_set of a state that has an image, or after that of one that has none (then the
+ * guest's driver finds it when it is loaded). -EINVAL for a bad size and for a VM made with no_image,
+ * -EBUSY the second time. The file must not become shorter: a page that is gone ends the VM, with an
+ * event, as does a read behind the image. The descriptor is the caller's and may be closed. */
+int vm_image_map(struct vm *vm, int fd, uint64_t bytes, struct err *err);
+
+/* The whole range, for a recorder (NULL with no_image), and how much of it is mapped (0: no image). */
+void *vm_image_base(const struct vm *vm);
+uint64_t vm_image_bytes(const struct vm *vm);
 
 /* --- contents ----------------------------------------------------------------------------- */
 
@@ -142,6 +172,11 @@ void vm_kick(struct vm *vm);
 
 /* Guest-physical address of the registered mailbox, 0 when none is. */
 uint64_t vm_mailbox_gpa(const struct vm *vm);
+
+/* Gives a clone its new generation id and tells its kernel by an interrupt: a Linux guest mixes it into
+ * its random numbers before it hands out any more. After vm_state_set, once the timers run (their start
+ * puts the LAPIC's pending interrupts back). -ENOTSUP when vm_config did not ask for it. */
+int vm_generation_set(struct vm *vm, const uint8_t guid[16], struct err *err);
 
 /* Feeds console input to the serial port; returns how many bytes it took. Callable from another
  * thread than the owner's. */
