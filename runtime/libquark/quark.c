@@ -14,12 +14,14 @@
 #include "quark.h"
 
 #include <errno.h>
+#include <linux/futex.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "doorbell.h"
@@ -38,6 +40,11 @@ struct guest {
 	volatile uint32_t *bell; /* NULL until both are mapped */
 	uint8_t *mailbox;
 	uint64_t sequence; /* of the request being answered, 0 without one */
+	uint64_t generation; /* whose first order has been seen */
+	bool through_run0;   /* PID 1 stops at the doorbell for the snapshot, not this process */
+	bool started;	     /* the first quark_next has prepared the program */
+	bool arriving;	     /* the next wait is for PID 1 to say GO */
+	uint8_t after_count; /* of hooks */
 
 	/* Address space for the doorbell inside the program, so that it needs no page table of its
 	 * own. Two pages, of which the aligned one is used: an aligned member would push this
@@ -46,6 +53,17 @@ struct guest {
 };
 
 static struct guest guest;
+
+/* Apart from the state above: a function without hooks touches none of this. */
+struct hook {
+	void (*run)(void *context);
+	void *context;
+};
+
+static struct hooks {
+	size_t before_count;
+	struct hook before[QUARK_HOOKS_MAX], after[QUARK_HOOKS_MAX];
+} hooks;
 
 /* --- setting up, before the snapshot ------------------------------------------------------- */
 
@@ -59,6 +77,13 @@ static int env_fd(const char *name)
 		return -1;
 	fd = strtol(text, &end, 10);
 	return *end || fd < 0 || fd > INT32_MAX ? -1 : (int)fd;
+}
+
+static bool env_is_run0(void)
+{
+	const char *text = getenv(QUARK_ENV_WAKE);
+
+	return text && !strcmp(text, "run0");
 }
 
 static void *page_of(void *address)
@@ -110,6 +135,7 @@ static int guest_open(void)
 	}
 
 	guest.mailbox = mailbox;
+	guest.through_run0 = guest.arriving = env_is_run0();
 	guest.bell = (volatile uint32_t *)((uint8_t *)bell + DOORBELL_REGISTER_OFFSET);
 	return 0;
 }
@@ -147,15 +173,34 @@ static void program_prepare(void)
 	range_populate(stack - STACK_PREPARED_BYTES, stack, MADV_POPULATE_WRITE);
 }
 
+static void hooks_run(const struct hook *list, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		list[i].run(list[i].context);
+}
+
+/* The hooks come first: what they leave behind is prepared as well. */
+__attribute__((cold, noinline)) static void snapshot_prepare(void)
+{
+	hooks_run(hooks.before, hooks.before_count);
+	(void)header_signed();
+	program_prepare();
+}
+
 __attribute__((cold)) static int guest_start(void)
 {
 	int r = guest_open();
 
 	if (r < 0)
 		return r;
-	(void)header_signed();
-	program_prepare();
+	snapshot_prepare();
+	guest.started = true;
 	return 0;
+}
+
+__attribute__((cold, noinline)) static void hooks_run_after(void)
+{
+	hooks_run(hooks.after, guest.after_count);
 }
 
 /* --- the hot path -------------------------------------------------------------------------- */
@@ -197,6 +242,45 @@ HOT static int pages_touch(uint32_t offset, uint32_t count)
 	return 0;
 }
 
+/* The C library's syscall() and errno lie on pages of their own. */
+static inline void call(long number, volatile void *a, long b, long c)
+{
+	register long no_timeout __asm__("r10") = 0;
+
+	__asm__ volatile("syscall"
+			 : "+a"(number)
+			 : "D"(a), "S"(b), "d"(c), "r"(no_timeout)
+			 : "rcx", "r11", "memory");
+}
+
+/* Sleeps until PID 1 has made this clone unique. To look for GO in a loop of sched_yield would touch
+ * fewer pages, but a process that was running when the snapshot was taken has run, to the scheduler of
+ * a clone, for as long as the template is old: once a timer interrupt comes first, the other of the
+ * two is not scheduled for that long. A restored clone has a fresh mailbox, in which the word is
+ * not what was stored here. */
+HOT static void sleep_until_go(void)
+{
+	volatile uint32_t *wake = &header_signed()->wake;
+	uint32_t seen;
+
+	*wake = MAILBOX_WAKE_ARRIVED;
+	call(SYS_futex, wake, FUTEX_WAKE, INT32_MAX);
+	while ((seen = *wake) != MAILBOX_WAKE_GO)
+		call(SYS_futex, wake, FUTEX_WAIT, (long)seen);
+}
+
+/* The first order of a clone that goes on with this program's work. */
+static inline void generation_see(const volatile struct mailbox_header *header)
+{
+	uint64_t generation = header->generation;
+
+	if (generation == guest.generation)
+		return;
+	guest.generation = generation;
+	if (guest.after_count)
+		hooks_run_after();
+}
+
 static inline int request_take(const volatile struct mailbox_header *header,
 			       struct quark_request *ret_request)
 {
@@ -218,24 +302,49 @@ static inline int request_take(const volatile struct mailbox_header *header,
 	return 0;
 }
 
-/* Carries out one order. 1: ring again; 0: there is a request. */
+static inline int park(const volatile struct mailbox_header *header)
+{
+	int r = pages_touch(header->touch_offset, header->touch_count);
+
+	return r < 0 ? r : 1;
+}
+
+/* The machine is going to be captured again. */
+__attribute__((cold, noinline)) static int snapshot_again(void)
+{
+	snapshot_prepare();
+	guest.arriving = guest.through_run0;
+	return 1;
+}
+
+/* Carries out one order. 1: ring again; 0: there is a request. Comparisons, because the table of a
+ * switch would be read from another page. */
 static inline int order_take(struct quark_request *ret_request)
 {
 	const volatile struct mailbox_header *header = (const void *)guest.mailbox;
-	int r;
+	uint32_t order;
 
 	if (header->magic != MAILBOX_MAGIC || header->version != MAILBOX_VERSION)
 		return -EPROTO;
-	switch (header->order) {
-	case MAILBOX_ORDER_REQUEST:
-		return request_take(header, ret_request);
-	case MAILBOX_ORDER_PARK:
-		r = pages_touch(header->touch_offset, header->touch_count);
-		return r < 0 ? r : 1;
-	case MAILBOX_ORDER_NONE:
+	order = header->order;
+	if (order == MAILBOX_ORDER_NONE)
 		return 1;
-	default:
+	if (order == MAILBOX_ORDER_SLEEP)
+		return snapshot_again();
+	if (order != MAILBOX_ORDER_REQUEST && order != MAILBOX_ORDER_PARK)
 		return -EPROTO;
+	generation_see(header);
+	return order == MAILBOX_ORDER_PARK ? park(header) : request_take(header, ret_request);
+}
+
+/* Stops this machine until the host has an order, or waits until PID 1 passes one on. */
+static inline void order_wait(void)
+{
+	if (guest.arriving) {
+		guest.arriving = false;
+		sleep_until_go();
+	} else {
+		doorbell_ring(guest.bell, DOORBELL_READY);
 	}
 }
 
@@ -267,7 +376,7 @@ HOT int quark_next(struct quark_request *ret_request)
 	static const char unanswered[] = "the function did not answer";
 	int r;
 
-	if (!guest.bell) {
+	if (!guest.started) {
 		r = guest_start();
 		if (r < 0)
 			return r;
@@ -275,7 +384,7 @@ HOT int quark_next(struct quark_request *ret_request)
 	if (guest.sequence)
 		(void)answer(unanswered, sizeof(unanswered) - 1, DOORBELL_FAILED);
 	do {
-		doorbell_ring(guest.bell, DOORBELL_READY);
+		order_wait();
 		r = order_take(ret_request);
 	} while (r > 0);
 	return r;
@@ -300,6 +409,26 @@ int quark_fail(const char *message)
 	size_t bytes = strnlen(message, MAILBOX_RESPONSE_MAX);
 
 	return answer(message, bytes, DOORBELL_FAILED);
+}
+
+int quark_before_snapshot(void (*hook)(void *context), void *context)
+{
+	if (!hook)
+		return -EINVAL;
+	if (hooks.before_count == QUARK_HOOKS_MAX)
+		return -ENOSPC;
+	hooks.before[hooks.before_count++] = (struct hook){hook, context};
+	return 0;
+}
+
+int quark_after_restore(void (*hook)(void *context), void *context)
+{
+	if (!hook)
+		return -EINVAL;
+	if (guest.after_count == QUARK_HOOKS_MAX)
+		return -ENOSPC;
+	hooks.after[guest.after_count++] = (struct hook){hook, context};
+	return 0;
 }
 
 int quark_log(const char *format, ...)

@@ -14,6 +14,13 @@
  *
  * No call makes a system call between quark_next's return and the doorbell of quark_respond. One
  * thread of the function calls these; the others may do what they like.
+ *
+ * The machine is captured inside the first quark_next, and each clone of it goes on from there.
+ * What must not be the same in two clones (connections, random numbers that the program drew
+ * ahead, cached times) is closed and made anew by hooks:
+ *
+ *	quark_before_snapshot(disconnect, &connection);
+ *	quark_after_restore(connect_again, &connection);
  */
 #pragma once
 
@@ -32,10 +39,22 @@ struct quark_request {
 	const uint8_t *entropy; /* 64 bytes, fresh for every clone */
 };
 
-/* Rings READY and waits for a request; one that was not answered fails first. 0; -EPROTO when the
- * host's side of the mailbox is not what this library knows; -ENODEV when the process was not given
- * a doorbell and mailbox. */
+/* Waits for a request; one that was not answered fails first. The machine that the function runs
+ * in is captured and cloned in here: with wake "run0" the function waits meanwhile, and returns
+ * when PID 1 has given the clone its own random numbers and names; with "direct" it stops itself.
+ * 0; -EPROTO when the host's side of the mailbox is not what this library knows; -ENODEV when the
+ * process was not given a doorbell and mailbox. */
 int quark_next(struct quark_request *ret_request);
+
+/* Hooks around the snapshot, to be set before the first quark_next. Those of the first kind run in
+ * quark_next, in the order in which they were set, whenever the machine may be captured next: at
+ * the first call, and after warm-up. Those of the second kind run once in every clone (and once
+ * for warm-up), in the order in which they were set, after the clone is unique and before it takes
+ * its first request; a pool runs them ahead of the request. They may call quark_log. 0; -EINVAL
+ * without a hook; -ENOSPC when there are QUARK_HOOKS_MAX of that kind. */
+#define QUARK_HOOKS_MAX 16
+int quark_before_snapshot(void (*hook)(void *context), void *context);
+int quark_after_restore(void (*hook)(void *context), void *context);
 
 /* Answers the request. `data` may lie anywhere, also in quark_response_buffer (then nothing is
  * copied). 0; -EMSGSIZE when larger than the mailbox takes (quark_response_max), -EINVAL without a

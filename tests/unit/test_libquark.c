@@ -3,6 +3,8 @@
  * libquark against a host that lives inside the doorbell: each ring calls the next step of a
  * script, synchronously, as the real store stops the guest until the host has acted.
  */
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -11,7 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <ucontext.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -79,6 +83,7 @@ static int setup(void **state)
 	(void)setenv(QUARK_ENV_DOORBELL_FD, text, 1);
 	(void)snprintf(text, sizeof(text), "%d", host.mailbox_fd);
 	(void)setenv(QUARK_ENV_MAILBOX_FD, text, 1);
+	(void)unsetenv(QUARK_ENV_WAKE);
 	return host.bell == MAP_FAILED || host.mailbox == MAP_FAILED ? -1 : 0;
 }
 
@@ -88,7 +93,10 @@ static int teardown(void **state)
 	if (guest.bell) {
 		(void)munmap(guest.mailbox, MAILBOX_BYTES);
 		guest.bell = NULL;
-		guest.sequence = 0;
+		guest.sequence = guest.generation = 0;
+		guest.started = guest.arriving = guest.through_run0 = false;
+		guest.after_count = 0;
+		hooks = (struct hooks){};
 	}
 	(void)munmap(host.mailbox, MAILBOX_BYTES);
 	(void)munmap(host.bell, DOORBELL_BAR_BYTES);
@@ -388,6 +396,182 @@ static void test_park_touches_the_list(void **state)
 	(void)munmap(touched.pages, TOUCHED_PAGES * PAGE_BYTES);
 }
 
+/* --- waking through run0 ------------------------------------------------------------------- */
+
+/* PID 1 of this test: waits until the function has arrived, lets it wait, puts a fresh mailbox in
+ * place as a restore does, and says GO. */
+struct run0 {
+	pthread_t thread;
+	bool arrived, gone; /* GO was said */
+};
+
+static void *run0_play(void *context)
+{
+	static const struct timespec while_waiting = {.tv_nsec = 50000000};
+	volatile struct mailbox_header *header = (void *)host.mailbox;
+	struct run0 *run0 = context;
+
+	while (header->wake != MAILBOX_WAKE_ARRIVED)
+		(void)sched_yield();
+	run0->arrived = header->guest_magic == MAILBOX_MAGIC;
+	header->wake = MAILBOX_WAKE_ASLEEP;
+	(void)nanosleep(&while_waiting, NULL);
+	step_request(header);
+	__atomic_store_n(&run0->gone, true, __ATOMIC_SEQ_CST);
+	header->wake = MAILBOX_WAKE_GO;
+	(void)syscall(SYS_futex, &header->wake, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+	return NULL;
+}
+
+static void run0_start(struct run0 *run0)
+{
+	*run0 = (struct run0){};
+	assert_int_equal(pthread_create(&run0->thread, NULL, run0_play, run0), 0);
+}
+
+static void run0_end(struct run0 *run0)
+{
+	assert_true(__atomic_load_n(&run0->gone, __ATOMIC_SEQ_CST));
+	assert_int_equal(pthread_join(run0->thread, NULL), 0);
+	assert_true(run0->arrived);
+}
+
+static void step_sleep(volatile struct mailbox_header *header)
+{
+	step_request(header);
+	header->order = MAILBOX_ORDER_SLEEP;
+}
+
+static void test_run0_wakes_the_function(void **state)
+{
+	static step_fn *const steps[] = {NULL, step_request, NULL, step_sleep};
+	static const uint32_t rings[] = {DOORBELL_DONE, DOORBELL_READY, DOORBELL_DONE,
+					 DOORBELL_READY};
+	struct quark_request request;
+	struct run0 run0;
+
+	(void)state;
+	(void)setenv(QUARK_ENV_WAKE, "run0", 1);
+	script(steps, ARRAY_SIZE(steps));
+	run0_start(&run0);
+	assert_int_equal(quark_next(&request), 0);
+	run0_end(&run0);
+	assert_int_equal(host.ring_count, 0);
+	assert_memory_equal(request.data, "hello", 5);
+	/* From then on it rings itself, until it is told to sleep. */
+	assert_int_equal(quark_respond("x", 1), 0);
+	assert_int_equal(quark_next(&request), 0);
+	assert_int_equal(quark_respond("x", 1), 0);
+	run0_start(&run0);
+	assert_int_equal(quark_next(&request), 0);
+	run0_end(&run0);
+	assert_int_equal(host.ring_count, ARRAY_SIZE(rings));
+	assert_memory_equal(host.rings, rings, sizeof(rings));
+}
+
+static void test_other_ways_to_wake_are_direct(void **state)
+{
+	static const char *const ways[] = {"direct", "", "run00"};
+	struct quark_request request;
+
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+		(void)setenv(QUARK_ENV_WAKE, ways[i], 1);
+		host.ring_count = 0;
+		next_ok(&request);
+		assert_int_equal(host.ring_count, 1);
+		assert_int_equal(teardown(state), 0);
+		assert_int_equal(setup(state), 0);
+	}
+}
+
+/* --- hooks --------------------------------------------------------------------------------- */
+
+static char trace[64];
+
+static void hook_note(void *context)
+{
+	const char *name = context;
+
+	assert_true(strlen(trace) + strlen(name) < sizeof(trace));
+	(void)strcat(trace, name);
+}
+
+static void hooks_set(void)
+{
+	static char names[][2] = {"b", "c", "r", "s"};
+
+	trace[0] = 0;
+	assert_int_equal(quark_before_snapshot(hook_note, names[0]), 0);
+	assert_int_equal(quark_before_snapshot(hook_note, names[1]), 0);
+	assert_int_equal(quark_after_restore(hook_note, names[2]), 0);
+	assert_int_equal(quark_after_restore(hook_note, names[3]), 0);
+}
+
+static void step_next_generation(volatile struct mailbox_header *header)
+{
+	step_request(header);
+	header->generation = 78;
+}
+
+static void step_park_nothing(volatile struct mailbox_header *header)
+{
+	step_request(header);
+	header->order = MAILBOX_ORDER_PARK;
+	header->touch_offset = MAILBOX_REQUEST_OFFSET;
+	header->touch_count = 0;
+	header->generation = 78;
+}
+
+/* READY: before. First order of a generation, parking included: after. Not for NONE. */
+static void test_hooks_run_once_per_generation(void **state)
+{
+	static step_fn *const steps[] = {step_none, step_request, NULL, step_request, NULL,
+					 step_sleep, step_park_nothing, step_next_generation};
+	struct quark_request request;
+
+	(void)state;
+	hooks_set();
+	script(steps, ARRAY_SIZE(steps));
+	assert_int_equal(quark_next(&request), 0);
+	assert_string_equal(trace, "bcrs");
+	assert_int_equal(quark_respond("x", 1), 0);
+	assert_int_equal(quark_next(&request), 0);
+	assert_string_equal(trace, "bcrs");
+	assert_int_equal(quark_respond("x", 1), 0);
+	assert_int_equal(quark_next(&request), 0);
+	assert_string_equal(trace, "bcrsbcrs");
+	assert_int_equal(host.ring_count, 8);
+}
+
+static void test_hooks_run_through_run0(void **state)
+{
+	struct quark_request request;
+	struct run0 run0;
+
+	(void)state;
+	(void)setenv(QUARK_ENV_WAKE, "run0", 1);
+	hooks_set();
+	run0_start(&run0);
+	assert_int_equal(quark_next(&request), 0);
+	run0_end(&run0);
+	assert_string_equal(trace, "bcrs");
+}
+
+static void test_hooks_have_a_limit(void **state)
+{
+	(void)state;
+	assert_int_equal(quark_before_snapshot(NULL, NULL), -EINVAL);
+	assert_int_equal(quark_after_restore(NULL, NULL), -EINVAL);
+	for (int i = 0; i < QUARK_HOOKS_MAX; i++) {
+		assert_int_equal(quark_before_snapshot(hook_note, trace), 0);
+		assert_int_equal(quark_after_restore(hook_note, trace), 0);
+	}
+	assert_int_equal(quark_before_snapshot(hook_note, trace), -ENOSPC);
+	assert_int_equal(quark_after_restore(hook_note, trace), -ENOSPC);
+	hooks = (struct hooks){};
+	guest.after_count = 0;
+}
+
 /* --- answers ------------------------------------------------------------------------------- */
 
 static void expect_answer(uint32_t doorbell, uint32_t offset, const void *data, size_t bytes)
@@ -571,6 +755,11 @@ int main(void)
 		TEST(test_bad_headers_are_refused),
 		TEST(test_largest_requests_are_taken),
 		TEST(test_park_touches_the_list),
+		TEST(test_run0_wakes_the_function),
+		TEST(test_other_ways_to_wake_are_direct),
+		TEST(test_hooks_run_once_per_generation),
+		TEST(test_hooks_run_through_run0),
+		TEST(test_hooks_have_a_limit),
 		TEST(test_answers_go_to_their_area),
 		TEST(test_answer_in_place_is_not_copied),
 		TEST(test_echo_of_the_request),

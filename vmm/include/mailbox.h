@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 #define MAILBOX_MAGIC 0x786f626b72617571ull /* "quarkbox" */
-#define MAILBOX_VERSION 1u
+#define MAILBOX_VERSION 2u
 
 #define MAILBOX_BYTES (2u << 20)
 #define MAILBOX_SHIFT 21
@@ -38,11 +38,43 @@
 #define MAILBOX_LOG_OFFSET (MAILBOX_BYTES - 65536u)
 #define MAILBOX_LOG_MAX 4096u
 
-/* What the host asks of the guest that returns from a READY or DONE store. */
+/* What the host asks of the guest that returns from a READY or DONE store. FILE and CREATE are for
+ * PID 1 before it has a container, SLEEP is for a function that wakes through run0. */
 enum mailbox_order {
 	MAILBOX_ORDER_NONE = 0,	   /* nothing: ring READY again */
 	MAILBOX_ORDER_REQUEST = 1, /* request_offset/request_bytes hold a request */
 	MAILBOX_ORDER_PARK = 2,	   /* touch the listed pages, then ring READY again */
+	MAILBOX_ORDER_FILE = 3,	   /* request_* hold a struct mailbox_file: write it, ring READY */
+	MAILBOX_ORDER_CREATE = 4,  /* request_* hold a struct mailbox_create: make and start the
+				    * container. READY once the function is at next(), or FAILED */
+	MAILBOX_ORDER_SLEEP = 5,   /* go back to where run0 wakes the function: run0 rings READY */
+};
+
+/* A piece of a file of the function, in request_*: this struct, the path (path_bytes, no NUL,
+ * relative to the container's root, made with its folders), then data_bytes of contents. */
+struct mailbox_file {
+	uint32_t mode;	     /* type and permissions: S_IFREG, S_IFDIR or S_IFLNK (data: target) */
+	uint32_t path_bytes; /* 1 to 4095 */
+	uint64_t offset;     /* of the data in the file; 0 begins it anew */
+	uint32_t data_bytes;
+	uint32_t owner; /* uid and gid */
+};
+
+/* In request_*: this struct, then config_bytes of an OCI config.json. */
+struct mailbox_create {
+	uint32_t flags;
+	uint32_t config_bytes;
+};
+#define MAILBOX_CREATE_IMAGE 1u	     /* the image is the root, under a writable overlay */
+#define MAILBOX_CREATE_DIRECT 2u     /* the function itself stops at the doorbell (wake "direct") */
+#define MAILBOX_CREATE_NO_IDENTITY 4u /* for tests: leave out every duty of the wake */
+
+/* The word between run0 and the function, on which either waits (futex). A fresh mailbox says
+ * ASLEEP. */
+enum mailbox_wake {
+	MAILBOX_WAKE_ASLEEP = 0,
+	MAILBOX_WAKE_ARRIVED = 1, /* the function: it is at next() and will sleep */
+	MAILBOX_WAKE_GO = 2,	  /* run0: the clone is unique, take the order */
 };
 
 /* An entry of the PARK list: a guest-virtual address of the function, bit 0 set when the page is
@@ -71,6 +103,8 @@ struct mailbox_header {
 	uint32_t response_bytes;
 	uint32_t log_bytes; /* of the text at MAILBOX_LOG_OFFSET, for DOORBELL_LOG */
 	uint64_t guest_sequence; /* the order that the response answers */
+
+	uint32_t wake; /* enum mailbox_wake: guest only, the host neither reads nor writes it */
 };
 
 /* Values of the doorbell register. */
@@ -92,6 +126,8 @@ enum doorbell_value {
 /* How PID 1 tells the function where the two are: environment variables with fd numbers. */
 #define QUARK_ENV_DOORBELL_FD "QUARK_DOORBELL_FD"
 #define QUARK_ENV_MAILBOX_FD "QUARK_MAILBOX_FD"
+/* "run0" or "direct": who stops at the doorbell for the snapshot. Absent: direct. */
+#define QUARK_ENV_WAKE "QUARK_WAKE"
 
 /* PCI identity of the doorbell device, as ivshmem's: sysfs finds it at this address. */
 #define DOORBELL_PCI_VENDOR 0x1af4u
