@@ -21,13 +21,12 @@ struct bench_options {
 	bool show_response;
 
 	/* coldstart */
-	struct {
-		const char *name, *folder;
+	struct bench_template {
+		const char *name, *folder, *request;
 	} templates[16];
 	unsigned int template_count;
 	bool levels[LEVELS];
 	const char *lumper;
-	const char *request;
 
 	/* floor, oci */
 	const char *static_true, *peak_rss, *run0;

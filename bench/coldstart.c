@@ -33,8 +33,8 @@ static int samples_alloc(struct samples *samples, unsigned int n)
 }
 
 static int one_start(const struct bench_options *options, const struct template *template,
-		     enum start_level level, struct start_times *times, uint64_t *ret_faults,
-		     struct err *err)
+		     const char *request, enum start_level level, struct start_times *times,
+		     uint64_t *ret_faults, struct err *err)
 {
 	const struct manifest *manifest = template_manifest(template);
 	const struct shell_config config = {
@@ -44,7 +44,6 @@ static int one_start(const struct bench_options *options, const struct template 
 		.cpu_template = manifest->cpu_template,
 		.timeout_ms = 60000,
 	};
-	const char *request = options->request ? options->request : "hello";
 	struct vm_counters counters = {};
 	struct response response;
 	struct shell *shell = NULL;
@@ -63,12 +62,13 @@ static int one_start(const struct bench_options *options, const struct template 
 }
 
 static int run_level(const struct bench_options *options, const struct template *template,
-		     enum start_level level, struct samples *samples, struct err *err)
+		     const char *request, enum start_level level, struct samples *samples,
+		     struct err *err)
 {
 	for (unsigned int i = 0; i < options->n + UNCOUNTED; i++) {
 		struct start_times times;
 		uint64_t faults = 0;
-		int r = one_start(options, template, level, &times, &faults, err);
+		int r = one_start(options, template, request, level, &times, &faults, err);
 
 		if (r < 0)
 			return err_prefix(err, r, "level %s, start %u", level_names[level], i);
@@ -103,22 +103,24 @@ static void add_row(const struct bench_options *options, const struct template *
 	row_add(rows, &row);
 }
 
-static int run_template(const struct bench_options *options, const char *name, const char *folder,
+static int run_template(const struct bench_options *options, const struct bench_template *subject,
 			struct rows *rows, struct err *err)
 {
 	struct template *template = NULL;
 	struct samples samples = {};
 	int r;
 
-	r = template_open(&template, folder, err);
+	r = template_open(&template, subject->folder, err);
 	if (r == 0 && samples_alloc(&samples, options->n) < 0)
 		r = err_set(err, -ENOMEM, "out of memory");
 	for (int level = 0; level < LEVELS && r == 0; level++) {
 		if (!options->levels[level])
 			continue;
-		r = run_level(options, template, (enum start_level)level, &samples, err);
+		r = run_level(options, template, subject->request, (enum start_level)level, &samples,
+			      err);
 		if (r == 0)
-			add_row(options, template, name, (enum start_level)level, &samples, rows);
+			add_row(options, template, subject->name, (enum start_level)level, &samples,
+				rows);
 	}
 	free(samples.total);
 	(void)template_free(template);
@@ -130,7 +132,6 @@ int coldstart_run(const struct bench_options *options, struct rows *rows, struct
 	int r = 0;
 
 	for (unsigned int i = 0; i < options->template_count && r == 0; i++)
-		r = run_template(options, options->templates[i].name,
-				 options->templates[i].folder, rows, err);
+		r = run_template(options, &options->templates[i], rows, err);
 	return r;
 }

@@ -78,7 +78,19 @@ static bool add_template(struct bench_options *options, char *text)
 		return false;
 	}
 	options->templates[options->template_count].name = text;
+	options->templates[options->template_count].request = "hello";
 	options->templates[options->template_count++].folder = equals + 1;
+	return true;
+}
+
+/* For the template that was named last. */
+static bool set_request(struct bench_options *options, const char *text)
+{
+	if (options->template_count == 0) {
+		fprintf(stderr, "quark-bench: --request stands behind a --template\n");
+		return false;
+	}
+	options->templates[options->template_count - 1].request = text;
 	return true;
 }
 
@@ -107,8 +119,7 @@ static bool parse_option(struct bench_options *options, int option)
 		options->lumper = optarg;
 		return true;
 	case OPT_REQUEST:
-		options->request = optarg;
-		return true;
+		return set_request(options, optarg);
 	case OPT_STATIC_TRUE:
 		options->static_true = optarg;
 		return true;

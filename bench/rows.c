@@ -52,15 +52,16 @@ void rows_print(const struct rows *rows, const struct bench_options *options)
 {
 	printf("host mode %s, %s clock, times in us\n", options->host_mode,
 	       strcmp(options->clock, "insn") == 0 ? "instruction (1 ns each)" : "wall");
-	printf("%-10s %-10s %-16s %4s %10s %10s %10s ", "suite", "level", "function", "n", "p50",
-	       "p99", "max");
+	printf("%-10s %-10s %-16s %-6s %4s %10s %10s %10s ", "suite", "level", "function", "wake",
+	       "n", "p50", "p99", "max");
 	for (int i = 0; i < STAGES; i++)
 		printf(" %10s", stage_names[i]);
 	printf(" %7s\n", "faults");
 	for (unsigned int i = 0; i < rows->count; i++) {
 		const struct row *row = &rows->row[i];
 
-		printf("%-10s %-10s %-16s %4u", row->suite, row->level, row->function, row->n);
+		printf("%-10s %-10s %-16s %-6s %4u", row->suite, row->level, row->function,
+		       row->wake, row->n);
 		print_us(row->p50_ns);
 		print_us(row->p99_ns);
 		print_us(row->max_ns);

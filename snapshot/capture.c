@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Capture: a stopped VM into a template's folder. State, then memory, then the manifest; the steps
- * and their order are folder.c's and memory_layer.c's, this file puts them together.
+ * Capture: a stopped VM into a template's folder. State, base and image, memory, working set, then
+ * the manifest; the steps and their order are folder.c's and memory_layer.c's, this file puts them
+ * together.
  *
  * Blocking; called by the thread that owns the VM.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -30,8 +30,6 @@ static void manifest_defaults(struct manifest *manifest)
 	if (!manifest->created[0] && gmtime_r(&seconds, &utc))
 		(void)strftime(manifest->created, sizeof(manifest->created), "%Y-%m-%dT%H:%M:%SZ",
 			       &utc);
-	if (!manifest->wake[0])
-		(void)snprintf(manifest->wake, sizeof(manifest->wake), "direct");
 }
 
 static void manifest_fill(struct manifest *manifest, const struct manifest *description,
@@ -44,7 +42,8 @@ static void manifest_fill(struct manifest *manifest, const struct manifest *desc
 	manifest->memory_bytes = state->memory_bytes;
 	manifest->mailbox_gpa = state->mailbox_gpa;
 	manifest->realtime_ns = state->realtime_ns;
-	manifest->working_set = (struct snapshot_file){};
+	manifest->working_set = manifest->base = manifest->image = (struct snapshot_file){};
+	manifest->extent_count = 0;
 	manifest_defaults(manifest);
 }
 
@@ -53,33 +52,65 @@ static void batch_step(void *context)
 	folder_writer_step(context, "write");
 }
 
+static int write_layer(struct folder_writer *writer, const struct memory_source *source,
+		       struct manifest *manifest, struct err *err)
+{
+	struct memory_summary summary;
+	cleanup_fd int fd = -1;
+	int r;
+
+	fd = folder_create_file(writer, "memory", manifest->memory.name, err);
+	if (fd < 0)
+		return fd;
+	r = memory_layer_write(fd, source, batch_step, writer, &summary, err);
+	if (r < 0)
+		return err_prefix(err, r, "'%s/%s'", writer->folder, manifest->memory.name);
+	manifest->memory.bytes = source->bytes;
+	memcpy(manifest->memory.digest, summary.digest, sizeof(summary.digest));
+	manifest->nonzero_pages = summary.nonzero_pages;
+	manifest->extent_count = source->extent_count;
+	memcpy(manifest->extents, source->extents, sizeof(manifest->extents));
+	return folder_sync_file(writer, fd, manifest->memory.name, err);
+}
+
 static int write_memory(struct folder_writer *writer, const struct vm_state *state,
-			const void *memory, const struct page_io_ops *page_io,
+			const void *memory, const struct capture_config *config,
 			struct manifest *manifest, struct err *err)
 {
 	struct memory_source source = {
 		.base = memory,
 		.bytes = state->memory_bytes,
-		.page_io = page_io ? page_io : page_io_default(),
+		.page_io = config->page_io ? config->page_io : page_io_default(),
+		.has_mapped = config->mapped,
+		.mapped_fd = config->mapped ? config->mapped->fd : -1,
 	};
-	struct memory_summary summary;
-	cleanup_fd int fd = -1;
-	int r;
+	int r = 0;
 
 	if (state->mailbox_gpa) {
 		(void)guest_gpa_to_offset(source.bytes, state->mailbox_gpa, &source.skip_offset);
 		source.skip_bytes = MAILBOX_BYTES;
 	}
-	fd = folder_create_file(writer, "memory", manifest->memory.name, err);
-	if (fd < 0)
-		return fd;
-	r = memory_layer_write(fd, &source, batch_step, writer, &summary, err);
-	if (r < 0)
-		return err_prefix(err, r, "'%s/%s'", writer->folder, manifest->memory.name);
-	manifest->memory.bytes = source.bytes;
-	memcpy(manifest->memory.digest, summary.digest, sizeof(summary.digest));
-	manifest->nonzero_pages = summary.nonzero_pages;
-	return folder_sync_file(writer, fd, manifest->memory.name, err);
+	if (config->base)
+		r = memory_diff(&source, config->base->fd, err);
+	return r < 0 ? r : write_layer(writer, &source, manifest, err);
+}
+
+/* The sizes are the manifest's to refuse, too; but then everything would have been written. */
+static int share_files(struct folder_writer *writer, const struct capture_config *config,
+		       struct manifest *manifest, struct err *err)
+{
+	int r = 0;
+
+	if (config->base && config->base->bytes != manifest->memory_bytes)
+		return err_set(err, -EINVAL, "the base is not of the VM's memory size");
+	if (config->image && !image_bytes_are_valid(config->image->bytes))
+		return err_set(err, -EINVAL, "an image cannot have %llu bytes",
+			       (unsigned long long)config->image->bytes);
+	if (config->base)
+		r = folder_share_file(writer, "base", config->base, &manifest->base, err);
+	if (r == 0 && config->image)
+		r = folder_share_file(writer, "image", config->image, &manifest->image, err);
+	return r;
 }
 
 static int write_state(struct folder_writer *writer, const struct vm_state *state,
@@ -107,7 +138,7 @@ static int write_working_set(struct folder_writer *writer, const struct working_
 	if (!buf)
 		return err_set(err, -ENOMEM, "out of memory");
 	r = working_set_encode(set, buf, WORKING_SET_FILE_MAX_BYTES, &bytes);
-	if (r < 0 || (set->count && set->entries[set->count - 1].offset >= manifest->memory_bytes))
+	if (r < 0 || !working_set_fits(set, manifest->memory_bytes, manifest->image.bytes))
 		return err_set(err, -EINVAL, "cannot encode the working set: malformed entries");
 	return folder_write_file(writer, "working_set", buf, bytes, &manifest->working_set, err);
 }
@@ -132,7 +163,10 @@ int capture_write(const struct vm_state *state, const void *memory,
 	r = write_state(&writer, state, &manifest, err);
 	if (r < 0)
 		return r;
-	r = write_memory(&writer, state, memory, config->page_io, &manifest, err);
+	r = share_files(&writer, config, &manifest, err);
+	if (r < 0)
+		return r;
+	r = write_memory(&writer, state, memory, config, &manifest, err);
 	if (r < 0)
 		return r;
 	if (config->working_set) {

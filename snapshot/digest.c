@@ -5,11 +5,16 @@
  *
  * Stateless but for struct memory_digest, which one thread owns.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
 
+#include "cleanup.h"
+#include "file.h"
 #include "snapshot_priv.h"
+
+enum { READ_BYTES = 1 << 20 };
 
 struct memory_digest {
 	XXH3_state_t *state; /* owned */
@@ -31,7 +36,34 @@ void digest128(const void *data, size_t bytes, uint64_t ret_digest[2])
 	hash_halves(XXH3_128bits(data, bytes), ret_digest);
 }
 
-struct memory_digest *memory_digest_new(uint64_t memory_bytes)
+static void cleanup_state_p(XXH3_state_t **state)
+{
+	(void)XXH3_freeState(*state);
+}
+
+int digest128_fd(int fd, uint64_t bytes, uint64_t ret_digest[2])
+{
+	__attribute__((cleanup(cleanup_state_p))) XXH3_state_t *state = XXH3_createState();
+	cleanup_free uint8_t *buf = malloc(READ_BYTES);
+
+	if (!state || !buf)
+		return -ENOMEM;
+	(void)XXH3_128bits_reset(state);
+	for (uint64_t at = 0; at < bytes;) {
+		size_t n = bytes - at < READ_BYTES ? (size_t)(bytes - at) : READ_BYTES;
+		int r = file_pread_all(fd, buf, n, (off_t)at);
+
+		if (r < 0)
+			return r;
+		(void)XXH3_128bits_update(state, buf, n);
+		at += n;
+	}
+	hash_halves(XXH3_128bits_digest(state), ret_digest);
+	return 0;
+}
+
+struct memory_digest *memory_digest_new(uint64_t memory_bytes,
+					const struct snapshot_extent *extents, uint32_t count)
 {
 	struct memory_digest *digest = malloc(sizeof(*digest));
 
@@ -42,6 +74,11 @@ struct memory_digest *memory_digest_new(uint64_t memory_bytes)
 		return memory_digest_free(digest);
 	(void)XXH3_128bits_reset(digest->state);
 	(void)XXH3_128bits_update(digest->state, &memory_bytes, sizeof(memory_bytes));
+	for (uint32_t i = 0; i < count; i++) {
+		const uint64_t place[] = {extents[i].offset, extents[i].bytes};
+
+		(void)XXH3_128bits_update(digest->state, place, sizeof(place));
+	}
 	return digest;
 }
 

@@ -23,7 +23,8 @@
 #include "snapshot_priv.h"
 
 /* Every file of ours but the committed manifest is "<kind>-<id>". */
-static const char *const kinds[] = {"memory", "state", "working_set", "manifest"};
+static const char *const kinds[] = {"memory", "state",    "working_set",
+				    "base",   "image", "manifest"};
 
 enum { ID_DIGITS = 16 };
 
@@ -86,9 +87,14 @@ static bool name_is_ours(const char *name)
 
 static bool manifest_names(const struct manifest *manifest, const char *name)
 {
-	return strcmp(name, manifest->state.name) == 0 ||
-	       strcmp(name, manifest->memory.name) == 0 ||
-	       strcmp(name, manifest->working_set.name) == 0;
+	const struct snapshot_file *const files[] = {&manifest->state, &manifest->memory,
+						     &manifest->working_set, &manifest->base,
+						     &manifest->image};
+
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+		if (strcmp(name, files[i]->name) == 0)
+			return true;
+	return false;
 }
 
 void folder_clean(int folder_fd, const struct manifest *committed)
@@ -193,7 +199,7 @@ int folder_writer_open(struct folder_writer *writer, bool create, struct err *er
 	return 0;
 }
 
-static void file_name(const struct folder_writer *writer, const char *kind,
+void folder_name_file(const struct folder_writer *writer, const char *kind,
 		      char ret_name[SNAPSHOT_NAME_MAX])
 {
 	(void)snprintf(ret_name, SNAPSHOT_NAME_MAX, "%s-%s", kind, writer->id);
@@ -205,7 +211,7 @@ static void abandon(const struct folder_writer *writer)
 	char name[SNAPSHOT_NAME_MAX];
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-		file_name(writer, kinds[i], name);
+		folder_name_file(writer, kinds[i], name);
 		(void)unlinkat(writer->fd, name, 0);
 	}
 	if (writer->created)
@@ -225,7 +231,7 @@ int folder_create_file(const struct folder_writer *writer, const char *kind,
 	int fd;
 
 	folder_writer_step(writer, kind);
-	file_name(writer, kind, ret_name);
+	folder_name_file(writer, kind, ret_name);
 	fd = openat(writer->fd, ret_name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return err_set(err, -errno, "cannot create '%s/%s': %s", writer->folder, ret_name,

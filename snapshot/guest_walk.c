@@ -9,7 +9,7 @@
 #include <stddef.h>
 
 #include "lumper.h"
-#include "snapshot.h"
+#include "snapshot_priv.h"
 
 enum { LEVELS = 4, ENTRIES = 512, USER_ENTRIES = 256, TABLES_MAX = 65536, PAGES_MAX = 1 << 24 };
 
@@ -25,16 +25,18 @@ struct walk {
 	unsigned int tables_left, pages_left;
 };
 
-static struct working_set_entry *find_entry(struct working_set *set, uint64_t offset)
+static struct working_set_entry *find_entry(struct working_set *set,
+					    const struct working_set_entry *wanted)
 {
 	uint32_t low = 0, high = set->count;
 
 	while (low < high) {
 		uint32_t middle = low + (high - low) / 2;
+		int order = working_set_order(&set->entries[middle], wanted);
 
-		if (set->entries[middle].offset == offset)
+		if (order == 0)
 			return &set->entries[middle];
-		if (set->entries[middle].offset < offset)
+		if (order < 0)
 			low = middle + 1;
 		else
 			high = middle;
@@ -42,14 +44,18 @@ static struct working_set_entry *find_entry(struct working_set *set, uint64_t of
 	return NULL;
 }
 
-/* NULL when the page is not of the set, or no page of the guest's memory. */
+/* NULL when the page is not of the set, or no page of the guest's memory or image. */
 static struct working_set_entry *entry_at(const struct walk *walk, uint64_t gpa)
 {
-	uint64_t offset;
+	struct working_set_entry wanted = {};
 
-	if (!guest_gpa_to_offset(vm_memory_bytes(walk->vm), gpa, &offset))
+	if (gpa >= GUEST_IMAGE_GPA && gpa - GUEST_IMAGE_GPA < vm_image_bytes(walk->vm)) {
+		wanted.offset = gpa - GUEST_IMAGE_GPA;
+		wanted.flags = WORKING_SET_IMAGE;
+	} else if (!guest_gpa_to_offset(vm_memory_bytes(walk->vm), gpa, &wanted.offset)) {
 		return NULL;
-	return find_entry(walk->set, offset);
+	}
+	return find_entry(walk->set, &wanted);
 }
 
 static void assign_page(struct walk *walk, uint64_t gva, uint64_t gpa, bool writable)
@@ -58,7 +64,7 @@ static void assign_page(struct walk *walk, uint64_t gva, uint64_t gpa, bool writ
 
 	if (!entry)
 		return;
-	if (writable)
+	if (writable && !(entry->flags & WORKING_SET_IMAGE)) /* which nobody can write */
 		entry->flags |= WORKING_SET_WRITTEN;
 	if (!entry->gva && (writable || !(entry->flags & WORKING_SET_WRITTEN)))
 		entry->gva = gva;

@@ -2,7 +2,7 @@
 /*
  * manifest.json: what a template is, and the digests of the files it consists of.
  *
- * The only place that knows JSON. The members of version 1 are the rows of one table; reader and
+ * The only place that knows JSON. The members of version 2 are the rows of one table; reader and
  * writer walk it. The text ends in a checksum member of fixed size over all bytes before it, so
  * that damage is told apart from another version, and no flipped bit passes.
  *
@@ -30,19 +30,26 @@ enum {
 	TAIL_BYTES = sizeof(CHECKSUM_HEAD) - 1 + CHECKSUM_DIGITS + sizeof(CHECKSUM_TAIL) - 1,
 };
 
-enum member_kind { TEXT, U32, U64, U64_TEXT, CPU_TEMPLATE, FILE_ENTRY };
+enum member_kind { TEXT, U32, U64, U64_TEXT, CPU_TEMPLATE, FILE_ENTRY, EXTENTS };
 
 struct member {
 	const char *name;
 	enum member_kind kind;
-	bool optional; /* an empty file entry is left out */
-	size_t offset; /* in struct manifest, or in struct snapshot_file */
+	bool optional; /* left out when the file entry at `presence` is empty */
+	size_t offset; /* in struct manifest */
 	size_t bytes;
+	size_t presence;
 };
 
 #define MEMBER(text, field, of_kind)                                                            \
 	{.name = (text), .kind = (of_kind), .offset = offsetof(struct manifest, field),         \
 	 .bytes = sizeof(((struct manifest *)0)->field)}
+
+#define OPTIONAL(text, field, of_kind, of_file)                                                 \
+	{.name = (text), .kind = (of_kind), .optional = true,                                   \
+	 .offset = offsetof(struct manifest, field),                                            \
+	 .bytes = sizeof(((struct manifest *)0)->field),                                        \
+	 .presence = offsetof(struct manifest, of_file)}
 
 /* In the order of the file. */
 static const struct member members[] = {
@@ -62,10 +69,14 @@ static const struct member members[] = {
 	MEMBER("wake", wake, TEXT),
 	MEMBER("state", state, FILE_ENTRY),
 	MEMBER("memory", memory, FILE_ENTRY),
-	{.name = "working_set", .kind = FILE_ENTRY, .optional = true,
-	 .offset = offsetof(struct manifest, working_set),
-	 .bytes = sizeof(struct snapshot_file)},
+	OPTIONAL("working_set", working_set, FILE_ENTRY, working_set),
+	OPTIONAL("base", base, FILE_ENTRY, base),
+	OPTIONAL("extents", extents, EXTENTS, base),
+	OPTIONAL("image", image, FILE_ENTRY, image),
 };
+
+/* A base has no function, and nobody to wake. */
+static const char *const wake_names[] = {"", "run0", "direct"};
 
 static const char *const cpu_template_names[] = {
 	[CPU_TEMPLATE_PORTABLE] = "portable",
@@ -120,6 +131,82 @@ static int texts_check(const struct manifest *manifest, struct err *err)
 	return 0;
 }
 
+static int wake_check(const struct manifest *manifest, struct err *err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(wake_names); i++)
+		if (strcmp(manifest->wake, wake_names[i]) == 0)
+			return 0;
+	return err_set(err, -EBADMSG, "'wake' is neither run0 nor direct");
+}
+
+bool image_bytes_are_valid(uint64_t bytes)
+{
+	return bytes > 0 && bytes <= GUEST_IMAGE_MAX_BYTES && bytes % GUEST_IMAGE_ALIGN_BYTES == 0;
+}
+
+static int files_check(const struct manifest *manifest, struct err *err)
+{
+	const uint64_t memory_bytes = manifest->memory_bytes;
+	const struct {
+		const struct snapshot_file *file;
+		const char *name;
+		bool optional;
+		uint64_t min_bytes, max_bytes;
+	} files[] = {
+		{&manifest->state, "state", false, 1, SNAPSHOT_STATE_MAX_BYTES},
+		{&manifest->memory, "memory", false, memory_bytes, memory_bytes},
+		{&manifest->working_set, "working_set", true, 1, WORKING_SET_FILE_MAX_BYTES},
+		{&manifest->base, "base", true, memory_bytes, memory_bytes},
+		{&manifest->image, "image", true, GUEST_IMAGE_ALIGN_BYTES, GUEST_IMAGE_MAX_BYTES},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		int r = files[i].optional && !files[i].file->name[0] ?
+				0 :
+				file_check(files[i].file, files[i].name, files[i].min_bytes,
+					   files[i].max_bytes, err);
+
+		if (r < 0)
+			return r;
+	}
+	if (manifest->image.name[0] && !image_bytes_are_valid(manifest->image.bytes))
+		return err_set(err, -EBADMSG, "'image' cannot have %" PRIu64 " bytes",
+			       manifest->image.bytes);
+	return 0;
+}
+
+/* Two entries of one name would be one file that is removed or replaced for the other's sake. */
+static int names_check(const struct manifest *manifest, struct err *err)
+{
+	const char *const names[] = {manifest->state.name, manifest->memory.name,
+				     manifest->working_set.name, manifest->base.name,
+				     manifest->image.name};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		for (size_t j = 0; j < i; j++)
+			if (names[i][0] && strcmp(names[i], names[j]) == 0)
+				return err_set(err, -EBADMSG, "two files have one name, '%s'",
+					       names[i]);
+	return 0;
+}
+
+static int layers_check(const struct manifest *manifest, struct err *err)
+{
+	if (manifest->extent_count && !manifest->base.name[0])
+		return err_set(err, -EBADMSG, "there are extents, but no base");
+	return extents_check(manifest->extents, manifest->extent_count, manifest->memory_bytes,
+			     err);
+}
+
+/* Version 1 had one whole memory layer; there is nothing in it that could be taken over. */
+static int version_refuse(uint64_t version, struct err *err)
+{
+	return err_set(err, -EPROTONOSUPPORT,
+		       "format version %" PRIu64 ", this program reads version %u%s", version,
+		       SNAPSHOT_FORMAT_VERSION,
+		       version < SNAPSHOT_FORMAT_VERSION ? ": build the template again" : "");
+}
+
 /* What holds for every manifest, read or written. */
 static int manifest_check(const struct manifest *manifest, struct err *err)
 {
@@ -132,20 +219,18 @@ static int manifest_check(const struct manifest *manifest, struct err *err)
 	int r;
 
 	if (manifest->format_version != SNAPSHOT_FORMAT_VERSION)
-		return err_set(err, -EPROTONOSUPPORT,
-			       "format version %u, this program reads version %u",
-			       manifest->format_version, SNAPSHOT_FORMAT_VERSION);
+		return version_refuse(manifest->format_version, err);
 	r = texts_check(manifest, err);
 	if (r == 0)
 		r = shape_check(&shape, err);
 	if (r == 0)
-		r = file_check(&manifest->state, "state", 1, SNAPSHOT_STATE_MAX_BYTES, err);
+		r = wake_check(manifest, err);
 	if (r == 0)
-		r = file_check(&manifest->memory, "memory", manifest->memory_bytes,
-			       manifest->memory_bytes, err);
-	if (r == 0 && manifest->working_set.name[0])
-		r = file_check(&manifest->working_set, "working_set", 1,
-			       WORKING_SET_FILE_MAX_BYTES, err);
+		r = files_check(manifest, err);
+	if (r == 0)
+		r = names_check(manifest, err);
+	if (r == 0)
+		r = layers_check(manifest, err);
 	if (r == 0 && manifest->nonzero_pages > manifest->memory_bytes / GUEST_PAGE_BYTES)
 		r = err_set(err, -EBADMSG, "more non-zero pages than memory");
 	return r;
@@ -189,8 +274,27 @@ static uint64_t uint_at(const void *at, size_t bytes)
 	return value;
 }
 
-static cJSON *member_put(cJSON *json, const struct member *member, const void *at)
+/* One array of two numbers for each. */
+static cJSON *extents_put(cJSON *json, const struct manifest *manifest)
 {
+	cJSON *array = cJSON_AddArrayToObject(json, "extents");
+
+	for (uint32_t i = 0; array && i < manifest->extent_count; i++) {
+		const double place[] = {(double)manifest->extents[i].offset,
+					(double)manifest->extents[i].bytes};
+		cJSON *pair = cJSON_CreateDoubleArray(place, ARRAY_SIZE(place));
+
+		if (!pair)
+			return NULL;
+		(void)cJSON_AddItemToArray(array, pair);
+	}
+	return array;
+}
+
+static cJSON *member_put(cJSON *json, const struct member *member, const struct manifest *manifest)
+{
+	const void *at = (const char *)manifest + member->offset;
+
 	switch (member->kind) {
 	case TEXT:
 		return cJSON_AddStringToObject(json, member->name, at);
@@ -205,8 +309,17 @@ static cJSON *member_put(cJSON *json, const struct member *member, const void *a
 					       cpu_template_names[uint_at(at, member->bytes)]);
 	case FILE_ENTRY:
 		return file_put(json, member->name, at);
+	case EXTENTS:
+		return extents_put(json, manifest);
 	}
 	return NULL;
+}
+
+/* Whether an optional member is there, by the file that it belongs to. */
+static bool member_is_absent(const struct member *member, const struct manifest *manifest)
+{
+	return member->optional && !*((const char *)manifest + member->presence +
+				      offsetof(struct snapshot_file, name));
 }
 
 /* Replaces the end of the printed object, "\n}", by the checksum member. */
@@ -244,11 +357,9 @@ int manifest_encode(const struct manifest *manifest, char **ret_text, size_t *re
 	if (!json)
 		return err_set(err, -ENOMEM, "out of memory");
 	for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
-		const char *at = (const char *)manifest + members[i].offset;
-
-		if (members[i].optional && !*at)
+		if (member_is_absent(&members[i], manifest))
 			continue;
-		if (!member_put(json, &members[i], at))
+		if (!member_put(json, &members[i], manifest))
 			return err_set(err, -ENOMEM, "out of memory");
 	}
 	printed = cJSON_Print(json);
@@ -348,8 +459,33 @@ static bool file_get(const cJSON *item, struct snapshot_file *ret_file)
 	       digest_get(digest, ret_file->digest);
 }
 
-static bool member_get(const struct member *member, const cJSON *item, void *at)
+static bool extent_get(const cJSON *pair, struct snapshot_extent *ret_extent)
 {
+	const cJSON *offset = cJSON_GetArrayItem(pair, 0), *bytes = cJSON_GetArrayItem(pair, 1);
+
+	return cJSON_IsArray(pair) && cJSON_GetArraySize(pair) == 2 &&
+	       number_get(offset, NUMBER_MAX, &ret_extent->offset) &&
+	       number_get(bytes, NUMBER_MAX, &ret_extent->bytes);
+}
+
+static bool extents_get(const cJSON *array, struct manifest *manifest)
+{
+	const cJSON *pair;
+
+	if (!cJSON_IsArray(array))
+		return false;
+	cJSON_ArrayForEach(pair, array) {
+		if (manifest->extent_count == SNAPSHOT_EXTENTS_MAX ||
+		    !extent_get(pair, &manifest->extents[manifest->extent_count]))
+			return false;
+		manifest->extent_count++;
+	}
+	return true;
+}
+
+static bool member_get(const struct member *member, const cJSON *item, struct manifest *manifest)
+{
+	void *at = (char *)manifest + member->offset;
 	uint64_t value = 0;
 	bool ok = false;
 
@@ -358,6 +494,8 @@ static bool member_get(const struct member *member, const cJSON *item, void *at)
 		return text_get(item, at, member->bytes);
 	case FILE_ENTRY:
 		return file_get(item, at);
+	case EXTENTS:
+		return extents_get(item, manifest);
 	case U32:
 		ok = number_get(item, UINT32_MAX, &value);
 		break;
@@ -405,9 +543,7 @@ static int version_check(const cJSON *json, struct err *err)
 	if (!item || !number_get(item, UINT32_MAX, &version))
 		return err_set(err, -EBADMSG, "'%s' is missing or malformed", members[0].name);
 	if (version != SNAPSHOT_FORMAT_VERSION)
-		return err_set(err, -EPROTONOSUPPORT,
-			       "format version %" PRIu64 ", this program reads version %u",
-			       version, SNAPSHOT_FORMAT_VERSION);
+		return version_refuse(version, err);
 	return 0;
 }
 
@@ -421,9 +557,13 @@ static int members_get(const cJSON *json, struct manifest *manifest, struct err 
 	for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
 		const cJSON *item = cJSON_GetObjectItemCaseSensitive(json, members[i].name);
 
-		if (!item && members[i].optional)
+		/* What belongs to a file comes after it, and has to be there if it is. */
+		bool absent = member_is_absent(&members[i], manifest);
+		bool of_absent = absent && members[i].presence != members[i].offset;
+
+		if (!item && absent)
 			continue;
-		if (!item || !member_get(&members[i], item, (char *)manifest + members[i].offset))
+		if (!item || of_absent || !member_get(&members[i], item, manifest))
 			return err_set(err, -EBADMSG, "'%s' is missing or malformed",
 				       members[i].name);
 		expected++;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The memory layer: guest RAM as a sparse file of exactly its size, pages of zeros as holes, so
- * that a clone can map it as it is.
+ * The memory layer: guest RAM, or the extents of it that differ from a base, as a sparse file of
+ * exactly its size, pages of zeros as holes, so that a clone can map it as it is.
  *
  * Written from the live mapping in batches of runs of non-zero pages; digested on the way. Read
  * back only to verify. Blocking; the caller owns the descriptors.
@@ -45,6 +45,8 @@ struct layer_writer {
 	struct page_io *io;
 	struct memory_digest *digest;
 	uint64_t nonzero_pages;
+	uint32_t next_extent; /* of the source's: the first that does not end before the page */
+	uint64_t data_start, data_end; /* of the mapped file: the data at or after the page */
 	void (*batch)(void *context);
 	void *context;
 	size_t count;
@@ -83,19 +85,52 @@ static int writer_add(struct layer_writer *w, uint64_t offset)
 	return r;
 }
 
+/* Asked for ascending offsets. */
+static bool writer_wants(struct layer_writer *w, uint64_t offset)
+{
+	const struct memory_source *source = w->source;
+	const struct snapshot_extent *extent = &source->extents[w->next_extent];
+
+	if (!source->has_extents)
+		return true;
+	for (; w->next_extent < source->extent_count; w->next_extent++, extent++)
+		if (offset < extent->offset + extent->bytes)
+			return offset >= extent->offset;
+	return false;
+}
+
+/* Whether a page that still is the mapped file's lies in a hole of it. Asked for ascending offsets. */
+static bool writer_finds_hole(struct layer_writer *w, uint64_t offset)
+{
+	const struct memory_source *source = w->source;
+
+	while (offset >= w->data_end) {
+		w->data_start = w->data_end;
+		if (!sparse_next(source->mapped_fd, source->bytes, &w->data_start, &w->data_end))
+			w->data_start = w->data_end = UINT64_MAX;
+	}
+	return offset < w->data_start;
+}
+
+static bool writer_knows_zero(struct layer_writer *w, enum page_kind kind, uint64_t offset)
+{
+	return kind == PAGE_ZERO || (kind == PAGE_OF_FILE && writer_finds_hole(w, offset));
+}
+
 static int writer_block(struct layer_writer *w, struct residency *residency, uint64_t block)
 {
-	bool maybe[RESIDENCY_BLOCK_PAGES];
+	enum page_kind kinds[RESIDENCY_BLOCK_PAGES];
 	int r;
 
-	if (block - w->source->skip_offset < w->source->skip_bytes ||
-	    !residency_block(residency, block, maybe))
+	if (block - w->source->skip_offset < w->source->skip_bytes)
 		return 0;
+	residency_block(residency, block, kinds);
 	for (size_t i = 0; i < RESIDENCY_BLOCK_PAGES; i++) {
 		uint64_t offset = block + i * GUEST_PAGE_BYTES;
 		const uint8_t *page = w->source->base + offset;
 
-		if (!maybe[i] || page_is_zero(page))
+		if (writer_knows_zero(w, kinds[i], offset) || !writer_wants(w, offset) ||
+		    page_is_zero(page))
 			continue;
 		memory_digest_page(w->digest, offset, page);
 		w->nonzero_pages++;
@@ -121,7 +156,8 @@ int memory_layer_write(int fd, const struct memory_source *source, void (*batch)
 		       void *context, struct memory_summary *ret_summary, struct err *err)
 {
 	cleanup_residency struct residency *residency = NULL;
-	cleanup_digest struct memory_digest *digest = memory_digest_new(source->bytes);
+	cleanup_digest struct memory_digest *digest =
+		memory_digest_new(source->bytes, source->extents, source->extent_count);
 	struct layer_writer w = {
 		.fd = fd,
 		.source = source,
@@ -135,7 +171,8 @@ int memory_layer_write(int fd, const struct memory_source *source, void (*batch)
 	       source->skip_bytes % BLOCK_BYTES == 0);
 	if (!digest)
 		return err_set(err, -ENOMEM, "out of memory");
-	r = residency_open(&residency, source->base, source->bytes, err);
+	r = residency_open(&residency, source->base, source->bytes,
+			   source->has_mapped ? source->mapped_fd : -1, err);
 	if (r < 0)
 		return r;
 	if (ftruncate(fd, (off_t)source->bytes) < 0)
@@ -158,7 +195,6 @@ int memory_layer_write(int fd, const struct memory_source *source, void (*batch)
 
 struct layer_reader {
 	int fd;
-	uint64_t bytes;
 	struct memory_digest *digest;
 	uint64_t nonzero_pages;
 	uint8_t *buf; /* READ_BYTES */
@@ -184,32 +220,12 @@ static int reader_range(struct layer_reader *reader, uint64_t start, uint64_t en
 	return 0;
 }
 
-static uint64_t page_down(uint64_t offset)
+int memory_layer_read(int fd, uint64_t bytes, const struct snapshot_extent *extents, uint32_t count,
+		      struct memory_summary *ret_summary, struct err *err)
 {
-	return offset / GUEST_PAGE_BYTES * GUEST_PAGE_BYTES;
-}
-
-/* The next range of data at or after *start, page-aligned; false when only holes follow. A file
- * system that cannot tell holes says that all is data, or fails, which means the same here. */
-static bool next_data(const struct layer_reader *reader, uint64_t *start, uint64_t *ret_end)
-{
-	off_t data = lseek(reader->fd, (off_t)*start, SEEK_DATA);
-	off_t hole;
-
-	if (data < 0 && errno == ENXIO)
-		return false;
-	hole = data < 0 ? -1 : lseek(reader->fd, data, SEEK_HOLE);
-	if (data >= 0)
-		*start = page_down((uint64_t)data);
-	*ret_end = hole < 0 ? reader->bytes : page_down((uint64_t)hole + GUEST_PAGE_BYTES - 1);
-	return true;
-}
-
-int memory_layer_read(int fd, uint64_t bytes, struct memory_summary *ret_summary, struct err *err)
-{
-	cleanup_digest struct memory_digest *digest = memory_digest_new(bytes);
+	cleanup_digest struct memory_digest *digest = memory_digest_new(bytes, extents, count);
 	cleanup_free uint8_t *buf = aligned_alloc(GUEST_PAGE_BYTES, READ_BYTES);
-	struct layer_reader reader = {.fd = fd, .bytes = bytes, .digest = digest, .buf = buf};
+	struct layer_reader reader = {.fd = fd, .digest = digest, .buf = buf};
 	uint64_t start = 0, end;
 	struct stat st;
 	int r;
@@ -221,7 +237,7 @@ int memory_layer_read(int fd, uint64_t bytes, struct memory_summary *ret_summary
 	if ((uint64_t)st.st_size != bytes)
 		return err_set(err, -EBADMSG, "%lld bytes instead of %" PRIu64,
 			       (long long)st.st_size, bytes);
-	while (start < bytes && next_data(&reader, &start, &end)) {
+	while (sparse_next(fd, bytes, &start, &end)) {
 		r = reader_range(&reader, start, end);
 		if (r < 0)
 			return err_set(err, r, "cannot read the memory layer: %s", strerror(-r));

@@ -4,7 +4,8 @@
  *
  * The page tables of the host cannot tell: a read fault on a file maps its neighbours too. So the
  * VM's range stays empty and userfaultfd reports each first touch, of the guest's and of KVM's own,
- * to a thread that copies the page in from the memory layer.
+ * to a thread that copies the page in from the memory layer or its base. For the image, anonymous
+ * memory takes the place of the file's mapping, and its pages are served in the same way.
  *
  * Which pages were written is not asked of the faults: KVM waits for a missing page as if to write
  * it. Written is what differs from the layer at the end; what the function has mapped writable,
@@ -21,17 +22,25 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "cleanup.h"
 #include "file.h"
-#include "snapshot.h"
+#include "snapshot_priv.h"
+
+/* What is watched: memory, and the image if there is one. */
+struct region {
+	uint8_t *base;
+	uint64_t bytes; /* 0: none */
+};
 
 struct recorder {
 	struct vm *vm;			 /* borrowed */
 	const struct template *template; /* borrowed */
-	int fault_fd, stop_fd;		 /* owned */
+	struct region memory, image;
+	int fault_fd, stop_fd; /* owned */
 	pthread_t thread;
 	bool has_thread;
 	atomic_bool recording;
@@ -42,7 +51,7 @@ struct recorder {
 
 const unsigned long recorder_ioctls[] = { UFFDIO_COPY, UFFDIO_UNREGISTER, UFFDIO_WAKE, 0 };
 
-static void note(struct recorder *recorder, uint64_t offset)
+static void note(struct recorder *recorder, const struct working_set_entry *entry)
 {
 	struct working_set *set = &recorder->set;
 
@@ -50,45 +59,84 @@ static void note(struct recorder *recorder, uint64_t offset)
 		return;
 	(void)pthread_mutex_lock(&recorder->lock);
 	if (set->count < WORKING_SET_MAX)
-		set->entries[set->count++] = (struct working_set_entry){ .offset = offset };
+		set->entries[set->count++] = *entry;
 	(void)pthread_mutex_unlock(&recorder->lock);
 }
 
-/* -EEXIST: another vCPU's fault on the same page was served just before. */
+/* The page at an address of the VM's. An entry of the image when it is not of memory: nothing else
+ * is watched. */
+static struct working_set_entry entry_of(const struct recorder *recorder, uint64_t address)
+{
+	uint64_t offset = address - (uintptr_t)recorder->memory.base;
+
+	if (offset < recorder->memory.bytes)
+		return (struct working_set_entry){ .offset = offset };
+	return (struct working_set_entry){
+		.offset = address - (uintptr_t)recorder->image.base,
+		.flags = WORKING_SET_IMAGE,
+	};
+}
+
+/* Which file holds a page of the snapshot. */
+static int file_of(const struct recorder *recorder, const struct working_set_entry *entry)
+{
+	const struct template *template = recorder->template;
+	const struct manifest *manifest = template_manifest(template);
+
+	if (entry->flags & WORKING_SET_IMAGE)
+		return template_image_fd(template);
+	if (template_base_fd(template) < 0)
+		return template_memory_fd(template);
+	for (uint32_t i = 0; i < manifest->extent_count; i++)
+		if (entry->offset - manifest->extents[i].offset < manifest->extents[i].bytes)
+			return template_memory_fd(template);
+	return template_base_fd(template);
+}
+
+static int read_page(const struct recorder *recorder, const struct working_set_entry *entry,
+		     uint8_t page[GUEST_PAGE_BYTES])
+{
+	return file_pread_all(file_of(recorder, entry), page, GUEST_PAGE_BYTES,
+			      (off_t)entry->offset);
+}
+
+/* -EEXIST: another vCPU's fault on the same page was served just before. The page is noted first:
+ * with it the guest goes on, and may have ended the recording by then. */
 static int serve_fault(struct recorder *recorder, const struct uffd_msg *message)
 {
 	_Alignas(4096) uint8_t page[GUEST_PAGE_BYTES];
-	uint8_t *base = vm_memory_base(recorder->vm);
 	uint64_t address = message->arg.pagefault.address & ~(GUEST_PAGE_BYTES - 1);
-	uint64_t offset = address - (uintptr_t)base;
+	struct working_set_entry entry = entry_of(recorder, address);
 	struct uffdio_copy copy = {
 		.dst = address,
 		.src = (uintptr_t)page,
 		.len = GUEST_PAGE_BYTES,
 	};
-	int r;
+	int r = read_page(recorder, &entry, page);
 
-	r = file_pread_all(template_memory_fd(recorder->template), page, sizeof(page),
-			   (off_t)offset);
 	if (r < 0)
 		return r;
+	note(recorder, &entry);
 	if (ioctl(recorder->fault_fd, UFFDIO_COPY, &copy) < 0 && errno != EEXIST)
 		return -errno;
-	note(recorder, offset);
 	return 0;
+}
+
+static void unwatch(const struct recorder *recorder, const struct region *region)
+{
+	struct uffdio_range range = { .start = (uintptr_t)region->base, .len = region->bytes };
+
+	if (region->bytes)
+		(void)ioctl(recorder->fault_fd, UFFDIO_UNREGISTER, &range);
 }
 
 /* Nobody would serve the faults to come, and a vCPU would wait in one for ever: from now on the
  * kernel answers them with zeros. */
 static void give_up(struct recorder *recorder, int code)
 {
-	struct uffdio_range range = {
-		.start = (uintptr_t)vm_memory_base(recorder->vm),
-		.len = vm_memory_bytes(recorder->vm),
-	};
-
 	atomic_store(&recorder->failed, code);
-	(void)ioctl(recorder->fault_fd, UFFDIO_UNREGISTER, &range);
+	unwatch(recorder, &recorder->memory);
+	unwatch(recorder, &recorder->image);
 }
 
 static void *fault_thread(void *context)
@@ -118,24 +166,55 @@ static void *fault_thread(void *context)
 	return NULL;
 }
 
-static int watch_memory(struct recorder *recorder, struct err *err)
+static int watch(const struct recorder *recorder, const struct region *region, struct err *err)
 {
-	struct uffdio_api api = { .api = UFFD_API };
 	struct uffdio_register range = {
-		.range = { .start = (uintptr_t)vm_memory_base(recorder->vm),
-			   .len = vm_memory_bytes(recorder->vm) },
+		.range = { .start = (uintptr_t)region->base, .len = region->bytes },
 		.mode = UFFDIO_REGISTER_MODE_MISSING,
 	};
+
+	if (region->bytes && ioctl(recorder->fault_fd, UFFDIO_REGISTER, &range) < 0)
+		return err_set(err, -errno, "cannot watch the guest's memory: %s", strerror(errno));
+	return 0;
+}
+
+static int watch_all(struct recorder *recorder, struct err *err)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	int r;
 
 	recorder->fault_fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
 	if (recorder->fault_fd < 0)
 		return err_set(err, -errno, "cannot record: userfaultfd: %s", strerror(errno));
-	if (ioctl(recorder->fault_fd, UFFDIO_API, &api) < 0 ||
-	    ioctl(recorder->fault_fd, UFFDIO_REGISTER, &range) < 0)
-		return err_set(err, -errno, "cannot watch the guest's memory: %s", strerror(errno));
+	if (ioctl(recorder->fault_fd, UFFDIO_API, &api) < 0)
+		return err_set(err, -errno, "cannot record: UFFDIO_API: %s", strerror(errno));
+	if ((r = watch(recorder, &recorder->memory, err)) < 0 ||
+	    (r = watch(recorder, &recorder->image, err)) < 0)
+		return r;
 	recorder->stop_fd = eventfd(0, EFD_CLOEXEC);
 	if (recorder->stop_fd < 0)
 		return err_set(err, -errno, "eventfd: %s", strerror(errno));
+	return 0;
+}
+
+/* The VM is told of the image in the ordinary way; then the mapping is changed for an empty one. */
+static int take_image(struct recorder *recorder, struct err *err)
+{
+	const uint64_t bytes = template_manifest(recorder->template)->image.bytes;
+	int fd = template_image_fd(recorder->template);
+	void *base;
+	int r;
+
+	if (fd < 0)
+		return 0;
+	r = vm_image_map(recorder->vm, fd, bytes, err);
+	if (r < 0)
+		return r;
+	base = mmap(vm_image_base(recorder->vm), bytes, PROT_READ,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
+	if (base == MAP_FAILED)
+		return err_set(err, -errno, "cannot watch the image: %s", strerror(errno));
+	recorder->image = (struct region){ .base = base, .bytes = bytes };
 	return 0;
 }
 
@@ -172,11 +251,11 @@ int recorder_new(struct recorder **ret_recorder, struct vm *vm, const struct tem
 		return err_set(err, -ENOMEM, "out of memory");
 	recorder->vm = vm;
 	recorder->template = template;
+	recorder->memory = (struct region){ vm_memory_base(vm), vm_memory_bytes(vm) };
 	recorder->fault_fd = recorder->stop_fd = -1;
 	(void)pthread_mutex_init(&recorder->lock, NULL);
 	atomic_store(&recorder->recording, true);
-	r = watch_memory(recorder, err);
-	if (r < 0)
+	if ((r = take_image(recorder, err)) < 0 || (r = watch_all(recorder, err)) < 0)
 		return r;
 	r = pthread_create(&recorder->thread, NULL, fault_thread, recorder);
 	if (r)
@@ -186,11 +265,9 @@ int recorder_new(struct recorder **ret_recorder, struct vm *vm, const struct tem
 	return 0;
 }
 
-static int by_offset(const void *a, const void *b)
+static int by_order(const void *a, const void *b)
 {
-	const struct working_set_entry *x = a, *y = b;
-
-	return (x->offset > y->offset) - (x->offset < y->offset);
+	return working_set_order(a, b);
 }
 
 /* Two vCPUs may have reported one page. */
@@ -198,38 +275,57 @@ static void sort_and_merge(struct working_set *set)
 {
 	uint32_t kept = 0;
 
-	qsort(set->entries, set->count, sizeof(set->entries[0]), by_offset);
+	qsort(set->entries, set->count, sizeof(set->entries[0]), by_order);
 	for (uint32_t i = 0; i < set->count; i++)
-		if (!kept || set->entries[kept - 1].offset != set->entries[i].offset)
+		if (!kept || working_set_order(&set->entries[kept - 1], &set->entries[i]) != 0)
 			set->entries[kept++] = set->entries[i];
 	set->count = kept;
 }
 
+/* Of memory: nobody can write the image. */
 static int mark_written(const struct recorder *recorder, struct working_set *set, struct err *err)
 {
-	const uint8_t *base = vm_memory_base(recorder->vm);
 	uint8_t page[GUEST_PAGE_BYTES];
 
 	for (uint32_t i = 0; i < set->count; i++) {
 		struct working_set_entry *entry = &set->entries[i];
-		int r = file_pread_all(template_memory_fd(recorder->template), page, sizeof(page),
-				       (off_t)entry->offset);
+		int r;
 
+		if (entry->flags & WORKING_SET_IMAGE)
+			continue;
+		r = read_page(recorder, entry, page);
 		if (r < 0)
 			return err_set(err, r, "cannot read the memory layer: %s", strerror(-r));
-		if (memcmp(base + entry->offset, page, sizeof(page)) != 0)
+		if (memcmp(recorder->memory.base + entry->offset, page, sizeof(page)) != 0)
 			entry->flags |= WORKING_SET_WRITTEN;
 	}
 	return 0;
 }
 
-/* The address space of the vCPU that was in user mode at the snapshot: the function's. */
+/* The address space of the vCPU that is in user mode. */
 static uint64_t function_cr3(const struct vm_state *state)
 {
 	for (uint32_t i = 0; i < state->vcpu_count; i++)
 		if ((state->vcpus[i].sregs.cs.selector & 3) == 3)
 			return state->vcpus[i].sregs.cr3;
 	return state->vcpus[0].sregs.cr3;
+}
+
+/* The function's addresses, by the page tables of who has just answered: at the snapshot it may have
+ * been PID 1 that was in user mode, to wake the function. */
+static int assign_addresses(const struct recorder *recorder, struct working_set *set,
+			    struct err *err)
+{
+	cleanup_free struct vm_state *state = calloc(1, sizeof(*state));
+	int r;
+
+	if (!state)
+		return err_set(err, -ENOMEM, "out of memory");
+	r = vm_state_get(recorder->vm, state, err);
+	if (r < 0)
+		return r;
+	guest_walk_assign(recorder->vm, function_cr3(state), set);
+	return 0;
 }
 
 int recorder_finish(struct recorder *recorder, struct working_set *ret_set, struct err *err)
@@ -245,8 +341,5 @@ int recorder_finish(struct recorder *recorder, struct working_set *ret_set, stru
 	(void)pthread_mutex_unlock(&recorder->lock);
 	sort_and_merge(ret_set);
 	r = mark_written(recorder, ret_set, err);
-	if (r < 0)
-		return r;
-	guest_walk_assign(recorder->vm, function_cr3(template_state(recorder->template)), ret_set);
-	return 0;
+	return r < 0 ? r : assign_addresses(recorder, ret_set, err);
 }

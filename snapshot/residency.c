@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which pages of a mapping can hold anything but zeros, without touching them.
+ * What is known about the pages of a mapping without touching them.
  *
  * Reading every page of a large guest maps a zero page for each one that was never used. In private
  * anonymous memory a page that /proc/self/pagemap says is neither present nor swapped has never
- * been written, and so is zero (Documentation/admin-guide/mm/pagemap.rst). In a file mapping, a CoW
- * one included, absence says nothing; /proc/self/maps tells which is which. Without /proc every
- * page may hold data. One thread owns a struct residency; mappings must not change while it lives,
- * and none may be waiting for a userfaultfd.
+ * been written, and so is zero (Documentation/admin-guide/mm/pagemap.rst). In a private mapping of
+ * a file a page is a copy only when it is swapped, or present and not of the file (bit 61); else it
+ * still is the file's. /proc/self/maps tells which mapping is which. Without /proc nothing is
+ * known. One thread owns a struct residency; mappings must not change while it lives, and none may
+ * be waiting for a userfaultfd.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "cleanup.h"
 #include "file.h"
@@ -21,64 +24,88 @@
 
 #define PAGEMAP_PRESENT (1ull << 63)
 #define PAGEMAP_SWAPPED (1ull << 62)
+#define PAGEMAP_FILE (1ull << 61)
 
 enum { BLOCK_BYTES = RESIDENCY_BLOCK_PAGES * GUEST_PAGE_BYTES };
+
+/* What all pages of a block lie in. */
+enum block_kind { BLOCK_MIXED, BLOCK_ANONYMOUS, BLOCK_FILE };
 
 struct residency {
 	uintptr_t base;
 	uint64_t bytes;
 	uint64_t blocks;
-	int pagemap_fd;		  /* owned; -1: unknown, every page may hold data */
-	unsigned char *anonymous; /* owned; per block: wholly private anonymous memory */
+	bool has_file;
+	dev_t device; /* of that file */
+	ino_t inode;
+	int pagemap_fd;	      /* owned; -1: nothing is known */
+	unsigned char *kinds; /* owned; enum block_kind per block */
 	uint64_t entries[RESIDENCY_BLOCK_PAGES];
 };
 
-/* One line of /proc/self/maps, of which only private mappings of no file count. */
-static bool maps_line_anonymous(const char *line, uintptr_t *ret_start, uintptr_t *ret_end)
-{
-	unsigned long start, end, inode;
-	char share;
+/* One line of /proc/self/maps. */
+struct mapping {
+	unsigned long start, end, offset, inode;
+	unsigned int major, minor;
+	char share; /* 'p': private */
+};
 
-	if (sscanf(line, "%lx-%lx %*c%*c%*c%c %*s %*s %lu", &start, &end, &share, &inode) != 4)
-		return false;
-	*ret_start = start;
-	*ret_end = end;
-	return share == 'p' && inode == 0;
+static bool mapping_parse(const char *line, struct mapping *m)
+{
+	return sscanf(line, "%lx-%lx %*c%*c%*c%c %lx %x:%x %lu", &m->start, &m->end, &m->share,
+		      &m->offset, &m->major, &m->minor, &m->inode) == 7;
 }
 
-/* Marks the blocks that lie wholly in [start, end). */
-static void mark_blocks(struct residency *residency, uintptr_t start, uintptr_t end)
+/* Of the file only what lies at its own offset. Where a file system reports another device to stat
+ * than to maps, nothing matches, and pages are looked at. */
+static enum block_kind mapping_kind(const struct residency *residency, const struct mapping *m)
+{
+	if (m->share != 'p')
+		return BLOCK_MIXED;
+	if (m->inode == 0)
+		return BLOCK_ANONYMOUS;
+	if (residency->has_file && m->inode == residency->inode &&
+	    makedev(m->major, m->minor) == residency->device &&
+	    m->offset + residency->base == m->start)
+		return BLOCK_FILE;
+	return BLOCK_MIXED;
+}
+
+/* Marks the blocks that lie wholly in the mapping. */
+static void mark_blocks(struct residency *residency, const struct mapping *m, enum block_kind kind)
 {
 	const uintptr_t base = residency->base;
 	uint64_t first, last;
 
-	if (end <= base || start >= base + residency->bytes)
+	if (m->end <= base || m->start >= base + residency->bytes)
 		return;
-	first = start <= base ? 0 : (start - base + BLOCK_BYTES - 1) / BLOCK_BYTES;
-	last = end >= base + residency->bytes ? residency->blocks : (end - base) / BLOCK_BYTES;
+	first = m->start <= base ? 0 : (m->start - base + BLOCK_BYTES - 1) / BLOCK_BYTES;
+	last = m->end >= base + residency->bytes ? residency->blocks :
+						   (m->end - base) / BLOCK_BYTES;
 	for (uint64_t i = first; i < last; i++)
-		residency->anonymous[i] = 1;
+		residency->kinds[i] = (unsigned char)kind;
 }
 
 static bool read_maps(struct residency *residency)
 {
 	cleanup_file FILE *maps = fopen("/proc/self/maps", "re");
 	cleanup_free char *line = NULL;
-	uintptr_t start, end;
+	struct mapping mapping;
 	size_t cap = 0;
 
 	if (!maps)
 		return false;
 	while (getline(&line, &cap, maps) > 0)
-		if (maps_line_anonymous(line, &start, &end))
-			mark_blocks(residency, start, end);
+		if (mapping_parse(line, &mapping))
+			mark_blocks(residency, &mapping, mapping_kind(residency, &mapping));
 	return !ferror(maps);
 }
 
-int residency_open(struct residency **ret_residency, const void *base, uint64_t bytes,
+int residency_open(struct residency **ret_residency, const void *base, uint64_t bytes, int file_fd,
 		   struct err *err)
 {
 	struct residency *residency = malloc(sizeof(*residency));
+	struct stat st;
 
 	if (!residency)
 		return err_set(err, -ENOMEM, "out of memory");
@@ -88,10 +115,15 @@ int residency_open(struct residency **ret_residency, const void *base, uint64_t 
 		.blocks = (bytes + BLOCK_BYTES - 1) / BLOCK_BYTES,
 		.pagemap_fd = -1,
 	};
-	residency->anonymous = calloc(residency->blocks, 1);
-	if (!residency->anonymous) {
+	residency->kinds = calloc(residency->blocks, 1);
+	if (!residency->kinds) {
 		residency_free(residency);
 		return err_set(err, -ENOMEM, "out of memory");
+	}
+	if (file_fd >= 0 && fstat(file_fd, &st) == 0) {
+		residency->has_file = true;
+		residency->device = st.st_dev;
+		residency->inode = st.st_ino;
 	}
 	if (read_maps(residency))
 		residency->pagemap_fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
@@ -103,27 +135,31 @@ struct residency *residency_free(struct residency *residency)
 {
 	if (residency) {
 		(void)fd_close(residency->pagemap_fd);
-		free(residency->anonymous);
+		free(residency->kinds);
 		free(residency);
 	}
 	return NULL;
 }
 
-bool residency_block(struct residency *residency, uint64_t offset,
-		     bool ret_maybe[RESIDENCY_BLOCK_PAGES])
+static enum page_kind page_kind(enum block_kind block, uint64_t entry)
+{
+	if (block == BLOCK_ANONYMOUS)
+		return entry & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED) ? PAGE_UNKNOWN : PAGE_ZERO;
+	if (entry & PAGEMAP_SWAPPED || (entry & PAGEMAP_PRESENT && !(entry & PAGEMAP_FILE)))
+		return PAGE_UNKNOWN;
+	return PAGE_OF_FILE;
+}
+
+void residency_block(struct residency *residency, uint64_t offset,
+		     enum page_kind ret_kinds[RESIDENCY_BLOCK_PAGES])
 {
 	uint64_t page = (residency->base + offset) / GUEST_PAGE_BYTES;
-	bool any = false;
+	enum block_kind block = residency->kinds[offset / BLOCK_BYTES];
+	bool known = residency->pagemap_fd >= 0 && block != BLOCK_MIXED &&
+		     file_pread_all(residency->pagemap_fd, residency->entries,
+				    sizeof(residency->entries),
+				    (off_t)(page * sizeof(uint64_t))) == 0;
 
-	if (residency->pagemap_fd < 0 || !residency->anonymous[offset / BLOCK_BYTES] ||
-	    file_pread_all(residency->pagemap_fd, residency->entries, sizeof(residency->entries),
-			   (off_t)(page * sizeof(uint64_t))) < 0) {
-		memset(ret_maybe, true, RESIDENCY_BLOCK_PAGES);
-		return true;
-	}
-	for (size_t i = 0; i < RESIDENCY_BLOCK_PAGES; i++) {
-		ret_maybe[i] = residency->entries[i] & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED);
-		any |= ret_maybe[i];
-	}
-	return any;
+	for (size_t i = 0; i < RESIDENCY_BLOCK_PAGES; i++)
+		ret_kinds[i] = known ? page_kind(block, residency->entries[i]) : PAGE_UNKNOWN;
 }

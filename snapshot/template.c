@@ -3,9 +3,9 @@
  * Opening and verifying a template.
  *
  * Opening checks all that is cheap: the manifest, the state file whole, the working set whole, and
- * the size of the memory layer; verifying reads the memory layer too. Everything is opened relative
- * to one descriptor of the folder, regular files only, never through a symbolic link. A struct
- * template does not change after it was opened; threads may share it.
+ * the sizes of memory layer, base and image; verifying reads these, too. Everything is opened
+ * relative to one descriptor of the folder, regular files only, never through a symbolic link. A
+ * struct template does not change after it was opened; threads may share it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,7 +25,8 @@ struct template {
 	struct manifest manifest;
 	struct vm_state *state;		 /* owned */
 	struct working_set *working_set; /* owned; NULL: none */
-	int state_fd, memory_fd, working_set_fd; /* owned; the last may be -1 */
+	int state_fd, memory_fd;		 /* owned */
+	int working_set_fd, base_fd, image_fd;	 /* owned; -1: none */
 };
 
 /* --- files against the manifest -------------------------------------------------------------- */
@@ -104,10 +105,19 @@ static int open_state(struct template *template, int folder_fd, struct err *err)
 	return check_digest(file, data, err);
 }
 
-static int open_memory(struct template *template, int folder_fd, struct err *err)
+/* Files of which only the size is looked at. */
+static int open_large(int folder_fd, const struct snapshot_file *file, int *ret_fd,
+		      struct err *err)
 {
-	template->memory_fd = open_sized(folder_fd, &template->manifest.memory, err);
-	return template->memory_fd < 0 ? template->memory_fd : 0;
+	int fd;
+
+	if (!file->name[0])
+		return 0;
+	fd = open_sized(folder_fd, file, err);
+	if (fd < 0)
+		return fd;
+	*ret_fd = fd;
+	return 0;
 }
 
 static int open_working_set(struct template *template, int folder_fd, struct err *err)
@@ -127,8 +137,8 @@ static int open_working_set(struct template *template, int folder_fd, struct err
 	template->working_set = malloc(sizeof(*template->working_set));
 	if (!template->working_set)
 		return err_set(err, -ENOMEM, "out of memory");
-	r = working_set_decode(template->working_set, template->manifest.memory_bytes, data,
-			       file->bytes, err);
+	r = working_set_decode(template->working_set, template->manifest.memory_bytes,
+			       template->manifest.image.bytes, data, file->bytes, err);
 	if (r < 0)
 		return err_prefix(err, r, "'%s'", file->name);
 	return check_digest(file, data, err);
@@ -162,6 +172,7 @@ static int check_agreement(const struct template *template, struct err *err)
 
 static int open_files(struct template *template, int folder_fd, struct err *err)
 {
+	const struct manifest *manifest = &template->manifest;
 	int r = folder_read_manifest(folder_fd, &template->manifest, err);
 
 	if (r == 0)
@@ -169,7 +180,11 @@ static int open_files(struct template *template, int folder_fd, struct err *err)
 	if (r == 0)
 		r = check_agreement(template, err);
 	if (r == 0)
-		r = open_memory(template, folder_fd, err);
+		r = open_large(folder_fd, &manifest->memory, &template->memory_fd, err);
+	if (r == 0)
+		r = open_large(folder_fd, &manifest->base, &template->base_fd, err);
+	if (r == 0)
+		r = open_large(folder_fd, &manifest->image, &template->image_fd, err);
 	if (r == 0)
 		r = open_working_set(template, folder_fd, err);
 	return r;
@@ -184,6 +199,7 @@ static int open_once(struct template **ret_template, const char *folder, int fol
 	if (!template)
 		return err_set(err, -ENOMEM, "out of memory");
 	template->state_fd = template->memory_fd = template->working_set_fd = -1;
+	template->base_fd = template->image_fd = -1;
 	template->folder = strdup(folder);
 	if (!template->folder)
 		return err_set(err, -ENOMEM, "out of memory");
@@ -216,6 +232,8 @@ struct template *template_free(struct template *template)
 		(void)fd_close(template->state_fd);
 		(void)fd_close(template->memory_fd);
 		(void)fd_close(template->working_set_fd);
+		(void)fd_close(template->base_fd);
+		(void)fd_close(template->image_fd);
 		free(template->state);
 		free(template->working_set);
 		free(template->folder);
@@ -254,6 +272,16 @@ int template_working_set_fd(const struct template *template)
 	return template->working_set_fd;
 }
 
+int template_base_fd(const struct template *template)
+{
+	return template->base_fd;
+}
+
+int template_image_fd(const struct template *template)
+{
+	return template->image_fd;
+}
+
 /* --- verifying ------------------------------------------------------------------------------- */
 
 static int verify_small(int fd, const struct snapshot_file *file, struct err *err)
@@ -264,24 +292,50 @@ static int verify_small(int fd, const struct snapshot_file *file, struct err *er
 	return r < 0 ? r : check_digest(file, data, err);
 }
 
+/* A memory layer: the template's own with its extents, or its base, which is whole. */
+static int verify_layer(int fd, const struct snapshot_file *file,
+			const struct snapshot_extent *extents, uint32_t count,
+			uint64_t *ret_nonzero_pages, struct err *err)
+{
+	struct memory_summary summary;
+	int r = memory_layer_read(fd, file->bytes, extents, count, &summary, err);
+
+	if (r < 0)
+		return err_prefix(err, r, "'%s'", file->name);
+	*ret_nonzero_pages = summary.nonzero_pages;
+	return compare_digest(file, summary.digest, err);
+}
+
 static int verify_memory(const struct template *template, struct err *err)
 {
 	const struct manifest *manifest = &template->manifest;
-	struct memory_summary summary;
+	uint64_t pages;
 	int r;
 
-	r = memory_layer_read(template->memory_fd, manifest->memory.bytes, &summary, err);
+	r = verify_layer(template->memory_fd, &manifest->memory, manifest->extents,
+			 manifest->extent_count, &pages, err);
+	if (r == 0 && pages != manifest->nonzero_pages)
+		r = err_set(err, -EBADMSG,
+			    "'%s' has %" PRIu64 " non-zero pages, %s says %" PRIu64,
+			    manifest->memory.name, pages, MANIFEST_NAME, manifest->nonzero_pages);
+	if (r == 0 && template->base_fd >= 0)
+		r = verify_layer(template->base_fd, &manifest->base, NULL, 0, &pages, err);
+	return r;
+}
+
+static int verify_image(const struct template *template, struct err *err)
+{
+	const struct snapshot_file *file = &template->manifest.image;
+	uint64_t digest[2];
+	int r;
+
+	if (template->image_fd < 0)
+		return 0;
+	r = digest128_fd(template->image_fd, file->bytes, digest);
 	if (r < 0)
-		return err_prefix(err, r, "'%s'", manifest->memory.name);
-	r = compare_digest(&manifest->memory, summary.digest, err);
-	if (r < 0)
-		return r;
-	if (summary.nonzero_pages != manifest->nonzero_pages)
-		return err_set(err, -EBADMSG,
-			       "'%s' has %" PRIu64 " non-zero pages, %s says %" PRIu64,
-			       manifest->memory.name, summary.nonzero_pages, MANIFEST_NAME,
-			       manifest->nonzero_pages);
-	return 0;
+		return err_set(err, r == -ENODATA ? -EBADMSG : r, "cannot read '%s': %s",
+			       file->name, strerror(-r));
+	return compare_digest(file, digest, err);
 }
 
 int template_verify(const struct template *template, struct err *err)
@@ -292,6 +346,8 @@ int template_verify(const struct template *template, struct err *err)
 		r = verify_small(template->working_set_fd, &template->manifest.working_set, err);
 	if (r == 0)
 		r = verify_memory(template, err);
+	if (r == 0)
+		r = verify_image(template, err);
 	if (r < 0)
 		return err_prefix(err, r, "template '%s'", template->folder);
 	return 0;

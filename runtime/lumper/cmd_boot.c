@@ -3,15 +3,12 @@
  * lumper boot: a kernel from the beginning; with --snapshot until it is captured.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cleanup.h"
-#include "lumper_priv.h"
-#include "mailbox.h"
-#include "snapshot.h"
+#include "guest.h"
 
 enum capture_point { CAPTURE_NEVER, CAPTURE_AT_READY, CAPTURE_AT_SIGNAL };
 
@@ -20,8 +17,8 @@ struct boot_options {
 	struct boot_config boot;
 	const char *snapshot, *function, *inputs;
 	enum capture_point capture_at;
-	bool go_on, quiet, input;
-	unsigned int timeout_s;
+	bool go_on;
+	struct guest_options guest;
 };
 
 static const char help[] =
@@ -58,8 +55,8 @@ static bool parse_at(const char *text, enum capture_point *ret_at)
 }
 
 enum {
-	OPT_KERNEL = 256, OPT_INITRD, OPT_CMDLINE, OPT_MEMORY, OPT_VCPUS, OPT_CPU, OPT_SNAPSHOT,
-	OPT_AT, OPT_CONTINUE, OPT_FUNCTION, OPT_INPUTS, OPT_INPUT, OPT_QUIET, OPT_TIMEOUT,
+	OPT_KERNEL = OPT_VERB, OPT_INITRD, OPT_CMDLINE, OPT_MEMORY, OPT_VCPUS, OPT_CPU,
+	OPT_SNAPSHOT, OPT_AT, OPT_CONTINUE, OPT_FUNCTION, OPT_INPUTS,
 };
 
 static const struct option long_options[] = {
@@ -74,15 +71,14 @@ static const struct option long_options[] = {
 	{ "continue", no_argument, NULL, OPT_CONTINUE },
 	{ "function", required_argument, NULL, OPT_FUNCTION },
 	{ "inputs", required_argument, NULL, OPT_INPUTS },
-	{ "input", no_argument, NULL, OPT_INPUT },
-	{ "quiet", no_argument, NULL, OPT_QUIET },
-	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
+	GUEST_LONG_OPTIONS,
 	{ "help", no_argument, NULL, 'h' },
 	{},
 };
 
-static bool parse_option(struct boot_options *options, int option)
+static bool parse_option(void *context, int option)
 {
+	struct boot_options *options = context;
 	uint64_t number = 0;
 	bool good = true;
 
@@ -118,18 +114,8 @@ static bool parse_option(struct boot_options *options, int option)
 	case OPT_INPUTS:
 		options->inputs = optarg;
 		break;
-	case OPT_INPUT:
-		options->input = true;
-		break;
-	case OPT_QUIET:
-		options->quiet = true;
-		break;
-	case OPT_TIMEOUT:
-		good = option_number("timeout", optarg, 1, 86400, &number);
-		options->timeout_s = (unsigned int)number;
-		break;
 	default:
-		return false;
+		return guest_option(&options->guest, option);
 	}
 	return good;
 }
@@ -137,17 +123,12 @@ static bool parse_option(struct boot_options *options, int option)
 /* Returns an exit code, or -1 to go on. */
 static int parse_options(struct boot_options *options, int argc, char **argv)
 {
-	int option;
+	int code;
 
 	options->capture_at = CAPTURE_AT_READY;
-	while ((option = getopt_long(argc, argv, "h", long_options, NULL)) >= 0) {
-		if (option == 'h') {
-			fputs(help, stdout);
-			return EXIT_OK;
-		}
-		if (!parse_option(options, option))
-			return EXIT_USAGE;
-	}
+	code = options_parse(argc, argv, long_options, help, parse_option, options);
+	if (code >= 0)
+		return code;
 	if (optind < argc)
 		return fail(EXIT_USAGE, "unexpected argument '%s'", argv[optind]);
 	if (!options->boot.kernel)
@@ -158,23 +139,16 @@ static int parse_options(struct boot_options *options, int argc, char **argv)
 static void describe(const struct boot_options *options, struct manifest *description)
 {
 	const char *slash = strrchr(options->boot.kernel, '/');
-	const struct {
-		char *to;
-		size_t bytes;
-		const char *text;
-	} texts[] = {
-		{ description->function, sizeof(description->function), options->function },
-		{ description->inputs, sizeof(description->inputs), options->inputs },
-		{ description->kernel, sizeof(description->kernel),
-		  slash ? slash + 1 : options->boot.kernel },
-		{ description->cmdline, sizeof(description->cmdline), options->boot.cmdline },
-		{ description->tool, sizeof(description->tool), "lumper " QUARK_VERSION },
-		{ description->wake, sizeof(description->wake), "direct" },
+	const struct manifest_text texts[] = {
+		MANIFEST_TEXT(description->function, options->function),
+		MANIFEST_TEXT(description->inputs, options->inputs),
+		MANIFEST_TEXT(description->kernel, slash ? slash + 1 : options->boot.kernel),
+		MANIFEST_TEXT(description->cmdline, options->boot.cmdline),
+		/* What is captured without a function is a base. */
+		MANIFEST_TEXT(description->wake, options->function ? "direct" : NULL),
 	};
 
-	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
-		(void)snprintf(texts[i].to, texts[i].bytes, "%s",
-			       texts[i].text ? texts[i].text : "");
+	manifest_describe(description, texts, ARRAY_SIZE(texts));
 }
 
 static int capture(struct vm *vm, const struct boot_options *options)
@@ -192,103 +166,75 @@ static int capture(struct vm *vm, const struct boot_options *options)
 	return EXIT_OK;
 }
 
-static bool is_ready(const struct vm_event *event)
+/* What SIGUSR1 was for: an exit code, or -1 to run on. */
+static int handle_kick(struct vm *vm, const struct boot_options *options)
 {
-	return event->kind == VM_EVENT_DOORBELL &&
-	       (event->doorbell & DOORBELL_VALUE_MASK) == DOORBELL_READY;
-}
+	int code;
 
-/* What a kick was for: an exit code, or -1 to run on. */
-static int handle_kick(struct vm *vm, const struct boot_options *options,
-		       const struct console *console)
-{
-	int r = end_by_signal(console);
-
-	if (r >= 0)
-		return r;
 	if (!signals_take_capture() || !options->snapshot ||
 	    options->capture_at != CAPTURE_AT_SIGNAL)
 		return -1;
-	r = capture(vm, options);
-	return r == EXIT_OK && options->go_on ? -1 : r;
+	code = capture(vm, options);
+	return code == EXIT_OK && options->go_on ? -1 : code;
 }
 
 static int handle_ready(struct vm *vm, const struct boot_options *options, bool *captured)
 {
-	int r = EXIT_OK;
+	int code = EXIT_OK;
 
 	if (options->snapshot && options->capture_at != CAPTURE_AT_READY)
 		return -1;
 	if (options->snapshot && !*captured) {
-		r = capture(vm, options);
+		code = capture(vm, options);
 		*captured = true;
 	}
-	return r == EXIT_OK && options->go_on ? -1 : r;
+	return code == EXIT_OK && options->go_on ? -1 : code;
 }
 
-static int run(struct vm *vm, const struct boot_options *options, const struct console *console)
+static int run(struct guest *guest, const struct boot_options *options)
 {
-	static struct vm_event event;
-	struct err err = {};
 	bool captured = false;
+	unsigned int rung;
+	int code;
 
-	for (;;) {
-		int code = -1;
-
-		if (vm_run(vm, &event, &err) < 0)
-			return fail(EXIT_ERROR, "%s", err.message);
-		if (event.kind == VM_EVENT_KICKED)
-			code = handle_kick(vm, options, console);
-		else if (is_ready(&event))
-			code = handle_ready(vm, options, &captured);
-		else if (event.kind != VM_EVENT_DOORBELL)
-			code = end_of_vm(&event);
-		if (code >= 0)
-			return code;
-	}
+	do {
+		code = guest_run(guest, &rung);
+		if (code < 0 && rung == GUEST_KICKED)
+			code = handle_kick(guest->vm, options);
+		else if (code < 0 && rung == DOORBELL_READY)
+			code = handle_ready(guest->vm, options, &captured);
+	} while (code < 0);
+	return code;
 }
 
-static int boot(const struct boot_options *options, struct console *console)
+static int boot(struct guest *guest, const struct boot_options *options)
 {
 	const struct vm_config config = {
 		.memory_bytes = options->shape.memory_bytes,
 		.vcpus = options->shape.vcpus,
 		.cpu_template = options->shape.cpu_template,
-		.console_write = options->quiet ? NULL : console_write,
-		.console_context = console,
 	};
-	struct vm *vm = NULL;
 	struct err err = {};
-	int code;
+	int code = guest_new(guest, &config, &options->guest, STDOUT_FILENO, EXIT_HOST);
 
-	if (vm_new(&vm, &config, &err) < 0)
-		return fail(EXIT_HOST, "%s", err.message);
-	signals_catch(vm, options->timeout_s);
-	if (vm_boot_linux(vm, &options->boot, &err) < 0)
-		code = fail(err.code == -ENOENT ? EXIT_NOT_FOUND : EXIT_ERROR, "%s", err.message);
-	else if ((options->input && console_start_input(console, vm, &err) < 0) ||
-		 jail_enter(JAIL_BOOT, &err) < 0)
-		code = fail(EXIT_ERROR, "%s", err.message);
-	else
-		code = run(vm, options, console);
-	signals_release();
-	console_stop_input(console);
-	(void)vm_free(vm);
-	return code;
+	if (code >= 0)
+		return code;
+	if (vm_boot_linux(guest->vm, &options->boot, &err) < 0)
+		return fail(err.code == -ENOENT ? EXIT_NOT_FOUND : EXIT_ERROR, "%s", err.message);
+	if (guest_jail(guest, &options->guest, &err) < 0)
+		return fail(EXIT_ERROR, "%s", err.message);
+	return run(guest, options);
 }
 
 int cmd_boot(int argc, char **argv)
 {
 	struct boot_options options = {};
-	struct console *console = NULL;
-	struct err err = {};
+	struct guest guest = {};
 	int code = parse_options(&options, argc, argv);
 
 	if (code >= 0)
 		return code;
-	if (console_new(&console, STDOUT_FILENO, &err) < 0)
-		return fail(EXIT_ERROR, "%s", err.message);
-	code = boot(&options, console);
-	(void)console_free(console);
+	code = boot(&guest, &options);
+	guest_done(&guest);
 	return code;
 }

@@ -3,31 +3,26 @@
  * lumper restore: runs a template in this process, without quark; with a request or a console.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cleanup.h"
 #include "file.h"
-#include "lumper_priv.h"
-#include "mailbox_host.h"
-#include "snapshot.h"
-#include "text.h"
+#include "guest.h"
 
 struct restore_options {
 	const char *folder;
 	const char *request; /* NULL: none */
-	bool record, refresh, quiet, input;
-	unsigned int timeout_s;
+	bool record, refresh;
+	struct guest_options guest;
 };
 
 struct restore_run {
 	const struct restore_options *options;
 	struct template *template;
-	struct vm *vm;
 	struct recorder *recorder;
-	struct console *console;
+	struct guest guest;
 };
 
 static const char help[] =
@@ -46,22 +41,20 @@ static const char help[] =
 	"5 template refused, 6 no such template, 10 power-off, 11 reset, 12 kernel panic,\n"
 	"13 triple fault, 14 unhandled exit.\n";
 
-enum { OPT_REQUEST = 256, OPT_RECORD, OPT_REFRESH, OPT_INPUT, OPT_QUIET, OPT_TIMEOUT };
+enum { OPT_REQUEST = OPT_VERB, OPT_RECORD, OPT_REFRESH };
 
 static const struct option long_options[] = {
 	{ "request", required_argument, NULL, OPT_REQUEST },
 	{ "record", no_argument, NULL, OPT_RECORD },
 	{ "refresh", no_argument, NULL, OPT_REFRESH },
-	{ "input", no_argument, NULL, OPT_INPUT },
-	{ "quiet", no_argument, NULL, OPT_QUIET },
-	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
+	GUEST_LONG_OPTIONS,
 	{ "help", no_argument, NULL, 'h' },
 	{},
 };
 
-static bool parse_option(struct restore_options *options, int option)
+static bool parse_option(void *context, int option)
 {
-	uint64_t number = 0;
+	struct restore_options *options = context;
 
 	switch (option) {
 	case OPT_REQUEST:
@@ -73,34 +66,17 @@ static bool parse_option(struct restore_options *options, int option)
 	case OPT_REFRESH:
 		options->refresh = true;
 		return true;
-	case OPT_INPUT:
-		options->input = true;
-		return true;
-	case OPT_QUIET:
-		options->quiet = true;
-		return true;
-	case OPT_TIMEOUT:
-		if (!option_number("timeout", optarg, 1, 86400, &number))
-			return false;
-		options->timeout_s = (unsigned int)number;
-		return true;
 	default:
-		return false;
+		return guest_option(&options->guest, option);
 	}
 }
 
 static int parse_options(struct restore_options *options, int argc, char **argv)
 {
-	int option;
+	int code = options_parse(argc, argv, long_options, help, parse_option, options);
 
-	while ((option = getopt_long(argc, argv, "h", long_options, NULL)) >= 0) {
-		if (option == 'h') {
-			fputs(help, stdout);
-			return EXIT_OK;
-		}
-		if (!parse_option(options, option))
-			return EXIT_USAGE;
-	}
+	if (code >= 0)
+		return code;
 	if (optind + 1 != argc)
 		return fail(EXIT_USAGE, "it takes one template folder (see lumper restore --help)");
 	options->folder = argv[optind];
@@ -113,124 +89,92 @@ static int parse_options(struct restore_options *options, int argc, char **argv)
 
 /* --- the request -------------------------------------------------------------------------- */
 
-static int read_request(const char *text, uint8_t **ret_data, size_t *ret_bytes, struct err *err)
-{
-	if (text[0] == '@')
-		return file_read(text + 1, MAILBOX_REQUEST_MAX, ret_data, ret_bytes, err);
-	*ret_bytes = strlen(text);
-	*ret_data = (uint8_t *)strdup(text);
-	return *ret_data ? 0 : err_set(err, -ENOMEM, "out of memory");
-}
-
 /* A request, or for a refresh the order to ring again. */
 static int write_order(struct restore_run *run, struct err *err)
 {
-	uint8_t *mailbox = vm_memory_at(run->vm, vm_mailbox_gpa(run->vm), MAILBOX_BYTES);
 	cleanup_free uint8_t *data = NULL;
-	struct mailbox_identity identity;
-	uint32_t offset;
-	size_t bytes;
+	size_t bytes = 0;
 	int r;
 
-	if (!vm_mailbox_gpa(run->vm) || !mailbox)
-		return err_set(err, -EINVAL, "the template has no mailbox, so it takes no orders");
-	if (run->options->refresh) {
-		r = mailbox_identity_new(&identity, err);
-		if (r == 0)
-			mailbox_order_write(mailbox, MAILBOX_ORDER_NONE, &identity, 1, 0, 0, 0);
-		return r;
-	}
-	if ((r = read_request(run->options->request, &data, &bytes, err)) < 0 ||
-	    (r = mailbox_request_place(bytes, &offset, err)) < 0 ||
-	    (r = mailbox_identity_new(&identity, err)) < 0)
-		return r;
-	memcpy(mailbox + offset, data, bytes);
-	mailbox_order_write(mailbox, MAILBOX_ORDER_REQUEST, &identity, 1, offset, (uint32_t)bytes,
-			    0);
-	return 0;
+	if (run->options->refresh)
+		return guest_order(&run->guest, MAILBOX_ORDER_NONE, NULL, 0, err);
+	if (!run->options->request)
+		return 0;
+	r = option_data(run->options->request, &data, &bytes, err);
+	return r < 0 ? r :
+		       guest_order(&run->guest, MAILBOX_ORDER_REQUEST, data, bytes, err);
 }
 
-static int write_response(const struct restore_run *run, int code)
+static int write_response(struct restore_run *run)
 {
-	const uint8_t *mailbox = vm_memory_at(run->vm, vm_mailbox_gpa(run->vm), MAILBOX_BYTES);
 	struct mailbox_answer answer;
 	struct err err = {};
+	void *mailbox = NULL;
 
-	if (mailbox_answer_read(mailbox, &answer, &err) < 0)
+	if (guest_mailbox(&run->guest, &mailbox, &err) < 0 ||
+	    mailbox_answer_read(mailbox, &answer, &err) < 0)
 		return fail(EXIT_GUEST_DIED, "%s", err.message);
-	if (code == EXIT_FUNCTION_FAILED)
-		return fail(code, "the function failed: %.*s", (int)answer.bytes,
-			    (const char *)mailbox + answer.offset);
-	if (file_write_all(STDOUT_FILENO, mailbox + answer.offset, answer.bytes) < 0)
+	if (file_write_all(STDOUT_FILENO, (const uint8_t *)mailbox + answer.offset,
+			   answer.bytes) < 0)
 		return fail(EXIT_ERROR, "cannot write the response: %s", strerror(errno));
 	return EXIT_OK;
 }
 
-static void print_log(const struct restore_run *run)
-{
-	const uint8_t *mailbox = vm_memory_at(run->vm, vm_mailbox_gpa(run->vm), MAILBOX_BYTES);
-	char text[MAILBOX_LOG_MAX];
-	size_t bytes = mailbox ? mailbox_log_read(mailbox, text, sizeof(text)) : 0;
-
-	text_write_clean(stderr, text, bytes);
-}
-
 /* --- running ------------------------------------------------------------------------------ */
 
-/* The guest is back at READY, its time kept: the same template again, younger. */
+/* The guest is back at READY, its time kept: the same template again, younger, over the same base and
+ * image. */
 static int refresh(const struct restore_run *run)
 {
-	struct manifest description = *template_manifest(run->template);
+	const struct manifest *manifest = template_manifest(run->template);
+	const struct shared_file base = shared_file_of(&manifest->base,
+						       template_base_fd(run->template));
+	const struct shared_file image = shared_file_of(&manifest->image,
+							template_image_fd(run->template));
+	const struct shared_file memory = shared_file_of(&manifest->memory,
+							 template_memory_fd(run->template));
+	struct manifest description = *manifest;
 	const struct capture_config config = {
 		.folder = run->options->folder,
 		.description = &description,
 		.working_set = template_working_set(run->template),
+		.base = base.fd >= 0 ? &base : NULL,
+		.image = image.fd >= 0 ? &image : NULL,
+		.mapped = base.fd >= 0 ? &base : &memory,
 	};
 	struct err err = {};
 
 	description.created[0] = '\0';
-	if (snapshot_capture(run->vm, &config, &err) < 0)
+	if (snapshot_capture(run->guest.vm, &config, &err) < 0)
 		return fail(EXIT_ERROR, "%s", err.message);
 	return EXIT_OK;
 }
 
 /* An exit code, or -1 to run on. */
-static int handle_doorbell(const struct restore_run *run, uint32_t doorbell)
+static int handle_doorbell(struct restore_run *run, unsigned int rung)
 {
-	switch (doorbell & DOORBELL_VALUE_MASK) {
-	case DOORBELL_READY:
-		return run->options->refresh ? refresh(run) : -1;
-	case DOORBELL_LOG:
-		print_log(run);
-		return -1;
-	case DOORBELL_DONE:
-		return run->options->request ? write_response(run, EXIT_OK) : -1;
-	case DOORBELL_FAILED:
-		return run->options->request ? write_response(run, EXIT_FUNCTION_FAILED) : -1;
-	default:
-		return -1;
-	}
+	if (rung == DOORBELL_READY && run->options->refresh)
+		return refresh(run);
+	if (rung == DOORBELL_FAILED && run->options->refresh)
+		return guest_fail(&run->guest, EXIT_GUEST_DIED, "the guest failed");
+	if (rung == DOORBELL_DONE && run->options->request)
+		return write_response(run);
+	if (rung == DOORBELL_FAILED && run->options->request)
+		return guest_fail(&run->guest, EXIT_FUNCTION_FAILED, "the function failed");
+	return -1;
 }
 
-static int run_guest(const struct restore_run *run)
+static int run_guest(struct restore_run *run)
 {
-	static struct vm_event event;
-	struct err err = {};
+	unsigned int rung;
+	int code;
 
-	for (;;) {
-		int code;
-
-		if (vm_run(run->vm, &event, &err) < 0)
-			return fail(EXIT_ERROR, "%s", err.message);
-		if (event.kind == VM_EVENT_KICKED)
-			code = end_by_signal(run->console);
-		else if (event.kind == VM_EVENT_DOORBELL)
-			code = handle_doorbell(run, event.doorbell);
-		else
-			code = end_of_vm(&event);
-		if (code >= 0)
-			return code;
-	}
+	do {
+		code = guest_run(&run->guest, &rung);
+		if (code < 0)
+			code = handle_doorbell(run, rung);
+	} while (code < 0);
+	return code;
 }
 
 static int save_record(const struct restore_run *run)
@@ -253,43 +197,34 @@ static int save_record(const struct restore_run *run)
 
 static int restore(struct restore_run *run, struct err *err)
 {
-	const struct restore_config config = {
-		.memory_fd = template_memory_fd(run->template),
-		.state = template_state(run->template),
-		.mailbox_fd = -1,
-		.timers = run->options->refresh ? VM_TIMERS_DUE : VM_TIMERS_RUNNING,
-	};
+	struct restore_config config = {};
 	int r;
 
+	restore_config_of(run->template, &config);
+	config.state = template_state(run->template);
+	config.mailbox_fd = -1;
+	config.timers = run->options->refresh ? VM_TIMERS_DUE : VM_TIMERS_RUNNING;
 	if (!run->options->record)
-		return snapshot_restore(run->vm, &config, err);
-	r = recorder_new(&run->recorder, run->vm, run->template, err);
-	return r < 0 ? r : vm_state_set(run->vm, config.state, VM_TIMERS_LATE, err);
+		return snapshot_restore(run->guest.vm, &config, err);
+	r = recorder_new(&run->recorder, run->guest.vm, run->template, err);
+	return r < 0 ? r : vm_state_set(run->guest.vm, config.state, VM_TIMERS_LATE, err);
 }
 
-static int start(struct restore_run *run, struct err *err)
+static int start(struct restore_run *run)
 {
-	const struct manifest *manifest = template_manifest(run->template);
-	const struct vm_config config = {
-		.memory_bytes = manifest->memory_bytes,
-		.vcpus = manifest->vcpus,
-		.cpu_template = (enum cpu_template)manifest->cpu_template,
-		.console_write = run->options->quiet ? NULL : console_write,
-		.console_context = run->console,
-	};
-	int r;
+	const struct restore_options *options = run->options;
+	struct err err = {};
+	int code, r;
 
-	r = vm_new(&run->vm, &config, err);
+	code = guest_new_like(&run->guest, run->template, &options->guest,
+			      options->request ? STDERR_FILENO : STDOUT_FILENO);
+	if (code >= 0)
+		return code;
+	r = restore(run, &err);
 	if (r < 0)
-		return fail(r == -ENOTSUP ? EXIT_REFUSED : EXIT_HOST, "%s", err->message);
-	signals_catch(run->vm, run->options->timeout_s);
-	r = restore(run, err);
-	if (r < 0)
-		return fail(r == -ENOTSUP ? EXIT_REFUSED : EXIT_ERROR, "%s", err->message);
-	if (((run->options->request || run->options->refresh) && write_order(run, err) < 0) ||
-	    (run->options->input && console_start_input(run->console, run->vm, err) < 0) ||
-	    jail_enter(JAIL_BOOT, err) < 0)
-		return fail(EXIT_ERROR, "%s", err->message);
+		return fail(r == -ENOTSUP ? EXIT_REFUSED : EXIT_ERROR, "%s", err.message);
+	if (write_order(run, &err) < 0 || guest_jail(&run->guest, &options->guest, &err) < 0)
+		return fail(EXIT_ERROR, "%s", err.message);
 	return -1;
 }
 
@@ -297,27 +232,19 @@ int cmd_restore(int argc, char **argv)
 {
 	struct restore_options options = {};
 	struct restore_run run = { .options = &options };
-	struct err err = {};
 	int code = parse_options(&options, argc, argv);
-	int r;
 
+	if (code < 0)
+		code = guest_open_template(&run.template, options.folder);
 	if (code >= 0)
 		return code;
-	r = template_open(&run.template, options.folder, &err);
-	if (r < 0)
-		return fail(r == -ENOENT ? EXIT_NOT_FOUND : EXIT_REFUSED, "%s", err.message);
-	if (console_new(&run.console, options.request ? STDERR_FILENO : STDOUT_FILENO, &err) < 0)
-		return fail(EXIT_ERROR, "%s", err.message);
-	code = start(&run, &err);
+	code = start(&run);
 	if (code < 0)
 		code = run_guest(&run);
 	if (options.record && code == EXIT_OK)
 		code = save_record(&run);
-	signals_release();
-	console_stop_input(run.console);
 	(void)recorder_free(run.recorder); /* its thread serves the VM's memory */
-	(void)vm_free(run.vm);
-	(void)console_free(run.console);
+	guest_done(&run.guest);
 	(void)template_free(run.template);
 	return code;
 }

@@ -38,7 +38,11 @@ static const char help[] =
 /* A state file of one vCPU is smaller than this. */
 enum { TOUCHED_FILE_BYTES = 16 << 10 };
 
-enum { FD_MEMORY, FD_STATE, FD_WORKING_SET, FDS };
+/* What a LOAD brings: two files always, and one for each bit of `files`. */
+struct shell_fds {
+	int memory, state, file[SHELL_FDS_MAX - 2];
+};
+enum { FILE_WORKING_SET, FILE_BASE, FILE_IMAGE }; /* numbers of the bits of enum shell_file */
 
 /* One per process, and large: it lives in .bss, touched once before HELLO. */
 struct shell_process {
@@ -48,6 +52,9 @@ struct shell_process {
 	uint8_t *mailbox;
 	bool spent; /* has been given a template, whether that could be loaded or not */
 	bool loaded, timers_running;
+	struct shell_order order;
+	int fds[SHELL_FDS_MAX]; /* owned; as many as have come */
+	unsigned int fd_count;
 	struct shell_reply reply;
 	struct vm_event event;
 	struct vm_state state;
@@ -91,11 +98,12 @@ static int reply_died(struct shell_process *shell, enum vm_event_kind event, con
 }
 
 /* Descriptors that came with an order, whatever their number, are ours to close. */
-static int take_fds(struct msghdr *message, int fds[FDS])
+static int take_fds(struct shell_process *shell, struct msghdr *message)
 {
 	struct cmsghdr *head = CMSG_FIRSTHDR(message);
 	size_t count;
 
+	shell->fd_count = 0;
 	if (!head)
 		return 0;
 	if (head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS)
@@ -105,22 +113,40 @@ static int take_fds(struct msghdr *message, int fds[FDS])
 		int fd;
 
 		memcpy(&fd, CMSG_DATA(head) + i * sizeof(fd), sizeof(fd));
-		if (i < FDS)
-			fds[i] = fd;
+		if (i < SHELL_FDS_MAX)
+			shell->fds[shell->fd_count++] = fd;
 		else /* alignment leaves room for one more */
 			(void)fd_close(fd);
 	}
-	return message->msg_flags & MSG_CTRUNC || count > FDS ? -EPROTO : 0;
+	return message->msg_flags & MSG_CTRUNC || count > SHELL_FDS_MAX ? -EPROTO : 0;
+}
+
+static void close_fds(struct shell_process *shell)
+{
+	for (unsigned int i = 0; i < shell->fd_count; i++)
+		(void)fd_close(shell->fds[i]);
+	shell->fd_count = 0;
+}
+
+/* Version first: what follows it in another one is not known. Then the length, and with it that
+ * every extent has come. */
+static bool order_is_whole(const struct shell_order *order, size_t bytes)
+{
+	return bytes >= offsetof(struct shell_order, extents) &&
+	       order->version == SHELL_PROTO_VERSION &&
+	       order->extent_count <= SNAPSHOT_EXTENTS_MAX &&
+	       bytes == offsetof(struct shell_order, extents) +
+				order->extent_count * sizeof(order->extents[0]);
 }
 
 /* 1: an order; 0: the caller is gone; negative: -errno. */
-static int receive_order(const struct shell_process *shell, struct shell_order *order, int fds[FDS])
+static int receive_order(struct shell_process *shell)
 {
 	union {
 		struct cmsghdr align;
-		char bytes[CMSG_SPACE(FDS * sizeof(int))];
+		char bytes[CMSG_SPACE(SHELL_FDS_MAX * sizeof(int))];
 	} control;
-	struct iovec part = { .iov_base = order, .iov_len = sizeof(*order) };
+	struct iovec part = { .iov_base = &shell->order, .iov_len = sizeof(shell->order) };
 	struct msghdr message = {
 		.msg_iov = &part,
 		.msg_iovlen = 1,
@@ -136,8 +162,8 @@ static int receive_order(const struct shell_process *shell, struct shell_order *
 		return -errno;
 	if (n == 0)
 		return 0;
-	if (take_fds(&message, fds) < 0 || n != (ssize_t)sizeof(*order) ||
-	    order->version != SHELL_PROTO_VERSION)
+	if (take_fds(shell, &message) < 0 || message.msg_flags & MSG_TRUNC ||
+	    !order_is_whole(&shell->order, (size_t)n))
 		return -EPROTO;
 	return 1;
 }
@@ -154,30 +180,90 @@ static int read_fd(struct shell_process *shell, int fd, size_t *ret_bytes, struc
 	return 0;
 }
 
-static int load(struct shell_process *shell, const int fds[FDS], enum vm_timers timers,
-		struct err *err)
+/* The descriptors by their names: as many as the order says, no more and no fewer. */
+static int name_fds(const struct shell_process *shell, struct shell_fds *ret_fds, struct err *err)
 {
+	const uint32_t files = shell->order.files;
+	unsigned int next = 2;
+
+	if (shell->fd_count != 2 + (unsigned int)__builtin_popcount(files) ||
+	    files >= 1u << ARRAY_SIZE(ret_fds->file))
+		return err_set(err, -EPROTO, "an order to load has %u descriptors for files %#x",
+			       shell->fd_count, files);
+	ret_fds->memory = shell->fds[0];
+	ret_fds->state = shell->fds[1];
+	for (unsigned int i = 0; i < ARRAY_SIZE(ret_fds->file); i++)
+		ret_fds->file[i] = files & 1u << i ? shell->fds[next++] : -1;
+	return 0;
+}
+
+/* Each extent is mapped over guest memory: it must not reach beyond. */
+static int check_extents(const struct shell_order *order, uint64_t memory_bytes, struct err *err)
+{
+	uint64_t end = 0;
+
+	if (order->extent_count && !(order->files & SHELL_FILE_BASE))
+		return err_set(err, -EPROTO, "an order has extents, but no base");
+	for (uint32_t i = 0; i < order->extent_count; i++) {
+		const struct snapshot_extent *extent = &order->extents[i];
+
+		if ((extent->offset | extent->bytes) & (GUEST_PAGE_BYTES - 1) || !extent->bytes ||
+		    (i && extent->offset <= end) || extent->offset > memory_bytes ||
+		    extent->bytes > memory_bytes - extent->offset)
+			return err_set(err, -EPROTO, "extent %u of an order lies wrong", i);
+		end = extent->offset + extent->bytes;
+	}
+	return 0;
+}
+
+static int read_state(struct shell_process *shell, const struct shell_fds *fds, struct err *err)
+{
+	size_t bytes = 0;
+	int r = read_fd(shell, fds->state, &bytes, err);
+
+	return r < 0 ? r : state_decode(&shell->state, shell->file, bytes, err);
+}
+
+static int read_working_set(struct shell_process *shell, const struct shell_fds *fds,
+			    struct err *err)
+{
+	size_t bytes = 0;
+	int r = read_fd(shell, fds->file[FILE_WORKING_SET], &bytes, err);
+
+	return r < 0 ? r :
+		       working_set_decode(&shell->working_set, shell->state.memory_bytes,
+					  shell->order.image_bytes, shell->file, bytes, err);
+}
+
+static int load(struct shell_process *shell, enum vm_timers timers, struct err *err)
+{
+	const struct shell_order *order = &shell->order;
 	struct restore_config config = {
-		.memory_fd = fds[FD_MEMORY],
 		.state = &shell->state,
 		.mailbox_fd = shell->mailbox_fd,
 		.timers = timers,
+		.has_base = order->files & SHELL_FILE_BASE,
+		.extents = order->extents,
+		.extent_count = order->extent_count,
+		.has_image = order->files & SHELL_FILE_IMAGE,
+		.image_bytes = order->image_bytes,
 	};
-	size_t bytes = 0;
+	struct shell_fds fds = {};
 	int r;
 
 	if (shell->spent)
 		return err_set(err, -EBUSY, "this shell has already been given a template");
-	if ((r = read_fd(shell, fds[FD_STATE], &bytes, err)) < 0 ||
-	    (r = state_decode(&shell->state, shell->file, bytes, err)) < 0)
+	if ((r = name_fds(shell, &fds, err)) < 0 || (r = read_state(shell, &fds, err)) < 0 ||
+	    (r = check_extents(order, shell->state.memory_bytes, err)) < 0)
 		return r;
-	if (fds[FD_WORKING_SET] >= 0) {
-		if ((r = read_fd(shell, fds[FD_WORKING_SET], &bytes, err)) < 0 ||
-		    (r = working_set_decode(&shell->working_set, shell->state.memory_bytes,
-					    shell->file, bytes, err)) < 0)
+	if (order->files & SHELL_FILE_WORKING_SET) {
+		if ((r = read_working_set(shell, &fds, err)) < 0)
 			return r;
 		config.working_set = &shell->working_set;
 	}
+	config.memory_fd = fds.memory;
+	config.base_fd = fds.file[FILE_BASE];
+	config.image_fd = fds.file[FILE_IMAGE];
 	/* What fails from here on leaves a VM that is neither empty nor whole. */
 	shell->spent = true;
 	r = snapshot_map_memory(shell->vm, &config, err);
@@ -285,52 +371,48 @@ static int report_counters(struct shell_process *shell)
 }
 
 /* Hot path: an order from its arrival to the reply. 0: replied; negative: `err` is to be sent. */
-static int carry_out(struct shell_process *shell, const struct shell_order *order,
-		     const int fds[FDS], struct err *err)
+static int carry_out(struct shell_process *shell, struct err *err)
 {
+	const uint32_t op = shell->order.op;
 	int r;
 
-	if (order->op & SHELL_LOAD) {
-		r = load(shell, fds,
-			 order->op & (SHELL_RUN | SHELL_PARK) ? VM_TIMERS_RUNNING :
-								VM_TIMERS_STOPPED,
+	if (op & SHELL_LOAD) {
+		r = load(shell,
+			 op & (SHELL_RUN | SHELL_PARK) ? VM_TIMERS_RUNNING : VM_TIMERS_STOPPED,
 			 err);
 		if (r < 0)
 			return r;
 	}
-	if (order->op & SHELL_COUNT)
+	if (op & SHELL_COUNT)
 		return report_counters(shell);
 	if (!shell->loaded)
 		return err_set(err, -EINVAL, "no template is loaded");
-	if (order->op & SHELL_PARK) {
+	if (op & SHELL_PARK) {
 		r = park(shell, err);
 		if (r <= 0)
 			return r;
 	}
-	if (order->op & SHELL_RUN)
+	if (op & SHELL_RUN)
 		return run_request(shell, err);
-	return send_reply(shell, order->op & SHELL_PARK ? SHELL_PARKED : SHELL_LOADED);
+	return send_reply(shell, op & SHELL_PARK ? SHELL_PARKED : SHELL_LOADED);
 }
 
 static int serve(struct shell_process *shell)
 {
 	for (;;) {
-		struct shell_order order = {};
-		int fds[FDS] = { -1, -1, -1 };
 		struct err err = {};
-		int r = receive_order(shell, &order, fds);
+		int r = receive_order(shell);
 
 		if (r <= 0)
 			return r < 0 ? EXIT_ERROR : EXIT_OK;
 		memset(&shell->reply, 0, offsetof(struct shell_reply, text));
-		shell->reply.sequence = order.sequence;
+		shell->reply.sequence = shell->order.sequence;
 		shell->reply.stamps[SHELL_AT_START] = monotonic_ns();
-		if (order.op & SHELL_EXIT)
+		if (shell->order.op & SHELL_EXIT)
 			return EXIT_OK;
-		r = carry_out(shell, &order, fds, &err);
+		r = carry_out(shell, &err);
 		/* The mapping holds the memory layer; the descriptors are not needed again. */
-		for (size_t i = 0; i < FDS; i++)
-			(void)fd_close(fds[i]);
+		close_fds(shell);
 		if (r < 0 && reply_error(shell, &err) < 0)
 			return EXIT_ERROR;
 	}
@@ -426,8 +508,9 @@ static bool option_fd(const char *name, int *ret_fd)
 	return true;
 }
 
-static bool parse_option(struct shell_process *shell, int option)
+static bool parse_option(void *context, int option)
 {
+	struct shell_process *shell = context;
 	uint64_t number = 0;
 
 	switch (option) {
@@ -456,16 +539,10 @@ int cmd_shell(int argc, char **argv)
 	static struct shell_process shell = { .socket = -1, .mailbox_fd = -1, .like_fd = -1 };
 	uint64_t start = monotonic_ns();
 	struct err err = {};
-	int option;
+	int code = options_parse(argc, argv, long_options, help, parse_option, &shell);
 
-	while ((option = getopt_long(argc, argv, "h", long_options, NULL)) >= 0) {
-		if (option == 'h') {
-			fputs(help, stdout);
-			return EXIT_OK;
-		}
-		if (!parse_option(&shell, option))
-			return EXIT_USAGE;
-	}
+	if (code >= 0)
+		return code;
 	if (optind < argc)
 		return fail(EXIT_USAGE, "unexpected argument '%s'", argv[optind]);
 	if (shell.socket < 0 || shell.mailbox_fd < 0)

@@ -35,7 +35,7 @@ static const int common_calls[] = {
 static const int boot_calls[] = {
 	SCMP_SYS(openat),	    SCMP_SYS(mkdirat),	  SCMP_SYS(mkdir),
 	SCMP_SYS(renameat),	    SCMP_SYS(renameat2),  SCMP_SYS(rename),
-	SCMP_SYS(unlinkat),	    SCMP_SYS(unlink),	  SCMP_SYS(fsync),
+	SCMP_SYS(unlinkat),	    SCMP_SYS(unlink),	  SCMP_SYS(rmdir), SCMP_SYS(fsync),
 	SCMP_SYS(fdatasync),	    SCMP_SYS(flock),	  SCMP_SYS(ftruncate),
 	SCMP_SYS(fallocate),	    SCMP_SYS(pwrite64),	  SCMP_SYS(pwritev),
 	SCMP_SYS(preadv),	    SCMP_SYS(lseek),	  SCMP_SYS(getdents64),
@@ -45,6 +45,8 @@ static const int boot_calls[] = {
 	SCMP_SYS(io_uring_register), SCMP_SYS(fcntl),	  SCMP_SYS(statx),
 	SCMP_SYS(dup),		    SCMP_SYS(mremap),	  SCMP_SYS(rt_sigaction),
 	SCMP_SYS(clock_nanosleep),  SCMP_SYS(sysinfo), /* qsort asks how much memory there is */
+	SCMP_SYS(linkat), /* a base or an image into the template */
+	SCMP_SYS(readlinkat),	    SCMP_SYS(alarm), /* a build: a link of the function's, a limit */
 };
 
 /* Requests beside vm_run_ioctls: what a capture reads, and terminal modes. */

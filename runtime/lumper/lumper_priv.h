@@ -6,6 +6,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "err.h"
@@ -15,10 +16,18 @@
 /* --- verbs -------------------------------------------------------------------------------- */
 
 int cmd_boot(int argc, char **argv);
+int cmd_build(int argc, char **argv);
 int cmd_restore(int argc, char **argv);
 int cmd_shell(int argc, char **argv);
 
 /* --- options.c ---------------------------------------------------------------------------- */
+
+struct option;
+
+/* Hands each option to `set`, which returns false after having said what is wrong. Returns an exit
+ * code (EXIT_OK after having printed `help` for --help, 'h'), or -1: optind is the first argument. */
+int options_parse(int argc, char **argv, const struct option *rows, const char *help,
+		  bool (*set)(void *context, int option), void *context);
 
 /* The shape of a VM, as all verbs take it. */
 struct shape_options {
@@ -32,6 +41,10 @@ bool option_number(const char *name, const char *text, uint64_t least, uint64_t 
 		   uint64_t *ret_value);
 bool option_memory(const char *text, uint64_t *ret_bytes); /* MiB, or with suffix K, M, G */
 bool option_cpu(const char *text, enum cpu_template *ret_template);
+
+/* The text itself, or of "@FILE" the file's contents; at most what a mailbox takes. The caller frees
+ * *ret_data. */
+int option_data(const char *text, uint8_t **ret_data, size_t *ret_bytes, struct err *err);
 
 /* "lumper: MESSAGE" on stderr, without control characters, cut at 4 KiB. Returns `code`. */
 __attribute__((format(printf, 2, 3))) int fail(enum exit_code code, const char *format, ...);
@@ -57,7 +70,7 @@ int end_by_signal(const struct console *console);
 
 enum jail_profile {
 	JAIL_SHELL, /* memory, KVM and one socket; opens nothing */
-	JAIL_BOOT,  /* also files, to write a snapshot */
+	JAIL_BOOT,  /* also files, to write a snapshot and to read what goes into it */
 };
 
 /* Gives up every capability for good and shuts the syscall filter, for all threads. */

@@ -14,6 +14,7 @@ static const struct verb {
 	const char *summary;
 } verbs[] = {
 	{ "boot", cmd_boot, "boot a kernel; with --snapshot, capture it when it is ready" },
+	{ "build", cmd_build, "create a function in a restored base, and capture it" },
 	{ "restore", cmd_restore, "restore a template and run it, or send it one request" },
 	{ "shell", cmd_shell, "wait for a template as an empty, jailed VM (used by quark)" },
 };

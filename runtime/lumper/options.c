@@ -2,12 +2,16 @@
 /*
  * Values on the command line, and how lumper says goodbye.
  */
+#include <errno.h>
+#include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cleanup.h"
+#include "file.h"
 #include "lumper_priv.h"
+#include "mailbox.h"
 #include "number.h"
 #include "text.h"
 
@@ -24,6 +28,22 @@ int fail(enum exit_code code, const char *format, ...)
 	fputs("lumper: ", stderr);
 	text_write_clean(stderr, message, strlen(message));
 	return code;
+}
+
+int options_parse(int argc, char **argv, const struct option *rows, const char *help,
+		  bool (*set)(void *context, int option), void *context)
+{
+	int option;
+
+	while ((option = getopt_long(argc, argv, "h", rows, NULL)) >= 0) {
+		if (option == 'h') {
+			fputs(help, stdout);
+			return EXIT_OK;
+		}
+		if (!set(context, option))
+			return EXIT_USAGE;
+	}
+	return -1;
 }
 
 bool option_number(const char *name, const char *text, uint64_t least, uint64_t most,
@@ -75,6 +95,15 @@ bool option_cpu(const char *text, enum cpu_template *ret_template)
 	}
 	(void)fail(EXIT_USAGE, "--cpu takes portable or host, not '%s'", text);
 	return false;
+}
+
+int option_data(const char *text, uint8_t **ret_data, size_t *ret_bytes, struct err *err)
+{
+	if (text[0] == '@')
+		return file_read(text + 1, MAILBOX_REQUEST_MAX, ret_data, ret_bytes, err);
+	*ret_bytes = strlen(text);
+	*ret_data = (uint8_t *)strdup(text);
+	return *ret_data ? 0 : err_set(err, -ENOMEM, "out of memory");
 }
 
 int end_of_vm(const struct vm_event *event)

@@ -13,21 +13,36 @@
 
 #include <stdint.h>
 
-#define SHELL_PROTO_VERSION 1u
+#include "snapshot.h"
+
+#define SHELL_PROTO_VERSION 2u
 
 /* Bits of `op`, carried out in this order within one message. */
 enum shell_op {
-	SHELL_LOAD = 1, /* fds: memory layer, state, and working set if there is one */
+	SHELL_LOAD = 1, /* fds: memory layer, state, and those of `files`, in the order of bits */
 	SHELL_PARK = 2, /* run until the guest is back at READY */
 	SHELL_RUN = 4,	/* run until DONE or FAILED */
 	SHELL_EXIT = 8,
 	SHELL_COUNT = 16, /* alone: report the counters since the VM was made */
 };
 
+enum shell_file {
+	SHELL_FILE_WORKING_SET = 1,
+	SHELL_FILE_BASE = 2,
+	SHELL_FILE_IMAGE = 4,
+};
+
+enum { SHELL_FDS_MAX = 5 };
+
+/* The datagram ends behind the last extent; without LOAD and SHELL_FILE_BASE there is none. */
 struct shell_order {
 	uint32_t version;
 	uint32_t op;
 	uint64_t sequence; /* comes back in the reply */
+	uint32_t files;	   /* bits of enum shell_file */
+	uint32_t extent_count;
+	uint64_t image_bytes;
+	struct snapshot_extent extents[SNAPSHOT_EXTENTS_MAX];
 };
 
 enum shell_reply_kind {

@@ -22,25 +22,12 @@
 
 enum {
 	CMDLINE_MAX = 512,
+	NUMBER_MAX = 16,
 	CONSOLE_MAX_BYTES = 16 << 20,
 	CONSOLE_SHOWN_LINES = 20,
 	STALE_AFTER_S = 600, /* well before VM_CLOCK_AGE_MAX_NS, so that it serves for a while */
 	TIMEOUT_GRACE_S = 15, /* lumper's own time-out, inside the rig, comes first */
 };
-
-struct numbers {
-	char memory[16], vcpus[16], timeout[16];
-};
-
-static struct numbers numbers_of(const struct bake *bake)
-{
-	struct numbers numbers;
-
-	(void)snprintf(numbers.memory, sizeof(numbers.memory), "%u", bake->memory_mib);
-	(void)snprintf(numbers.vcpus, sizeof(numbers.vcpus), "%u", bake->vcpus);
-	(void)snprintf(numbers.timeout, sizeof(numbers.timeout), "%u", bake->timeout_s);
-	return numbers;
-}
 
 /* The last lines of what the guest or lumper printed tell most often what went wrong. */
 static void show_end(const char *whose, const char *path)
@@ -69,14 +56,15 @@ static int exit_code_of_lumper(int code)
 }
 
 struct lumper_run {
-	const char *label;  /* for the progress line */
-	const char *output; /* path of a file for its standard output */
-	bool hide_errors;   /* standard error goes there too */
+	const char *label;	/* for the progress line */
+	const char *output;	/* path of a file for its standard output */
+	bool hide_errors;	/* standard error goes there too */
+	unsigned int timeout_s; /* lumper's own; we wait a while longer */
 	struct args args;
 };
 
 /* Runs lumper where micro-VMs run. */
-static int run_lumper(const struct cli *cli, const struct bake *bake, const struct lumper_run *run)
+static int run_lumper(const struct cli *cli, const struct lumper_run *run)
 {
 	cleanup_fd int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	cleanup_fd int out = open(run->output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -84,11 +72,12 @@ static int run_lumper(const struct cli *cli, const struct bake *bake, const stru
 		.in = null,
 		.out = cli->verbose ? STDERR_FILENO : out,
 		.err = run->hide_errors && !cli->verbose ? out : -1,
-		.timeout_s = bake->timeout_s + TIMEOUT_GRACE_S,
+		.timeout_s = run->timeout_s + TIMEOUT_GRACE_S,
 	};
 	struct progress progress;
 	struct args args = {0};
 	struct err err = {0};
+	char timeout[NUMBER_MAX];
 	int code = EXIT_ERROR;
 	int r;
 
@@ -101,11 +90,26 @@ static int run_lumper(const struct cli *cli, const struct bake *bake, const stru
 			return cli_fail(&err);
 		rig_add_exec(cli, &args);
 	}
+	(void)snprintf(timeout, sizeof(timeout), "%u", run->timeout_s);
 	args_add_all(&args, run->args.items, run->args.count);
+	ARGS_ADD(&args, "--timeout", timeout);
 	progress_begin(&progress, run->label, cli->quiet);
 	r = child_run(&args, &config, &code, &err);
 	progress_end(&progress);
 	return r < 0 ? cli_fail(&err) : code;
+}
+
+/* Says what did not come about, after the last words of whoever was to do it; with --verbose these
+ * have been said. */
+static int fail_run(const struct cli *cli, const struct lumper_run *run, const char *whose, int code,
+		    const char *what, const char *name)
+{
+	struct err err = {0};
+
+	if (!cli->verbose)
+		show_end(whose, run->output);
+	(void)err_set(&err, -EIO, "%s '%s' was not made (lumper's exit code %d)", what, name, code);
+	return cli_fail_as(exit_code_of_lumper(code), &err);
 }
 
 static int write_request(const char *path, const struct request *request, struct err *err)
@@ -116,13 +120,15 @@ static int write_request(const char *path, const struct request *request, struct
 	return r < 0 ? err_set(err, r, "cannot write '%s': %s", path, strerror(-r)) : 0;
 }
 
-int template_bake(const struct cli *cli, const struct bake *bake)
+int base_bake(const struct cli *cli, const struct bake_base *bake)
 {
-	const struct numbers numbers = numbers_of(bake);
 	cleanup_free char *console = NULL;
-	struct lumper_run run = {.label = "booting the function and taking its snapshot"};
+	struct lumper_run run = {
+		.label = "booting the base and taking its snapshot",
+		.timeout_s = bake->timeout_s,
+	};
+	char cmdline[CMDLINE_MAX], memory[NUMBER_MAX], vcpus[NUMBER_MAX];
 	struct err err = {0};
-	char cmdline[CMDLINE_MAX];
 	int code;
 
 	if (guest_cmdline(cmdline, sizeof(cmdline), &err) < 0)
@@ -130,50 +136,93 @@ int template_bake(const struct cli *cli, const struct bake *bake)
 	if (asprintf(&console, "%s/console", bake->workdir) < 0)
 		return EXIT_ERROR;
 	run.output = console;
+	(void)snprintf(memory, sizeof(memory), "%u", bake->memory_mib);
+	(void)snprintf(vcpus, sizeof(vcpus), "%u", bake->vcpus);
 	ARGS_ADD(&run.args, cli->paths.lumper, "boot", "--kernel", bake->kernel, "--initrd",
-		 bake->initrd, "--cmdline", cmdline, "--memory", numbers.memory, "--vcpus",
-		 numbers.vcpus, "--cpu", cpu_template_name(bake->cpu_template), "--snapshot",
-		 bake->folder, "--function", bake->name, "--inputs", bake->inputs, "--timeout",
-		 numbers.timeout);
-	code = run_lumper(cli, bake, &run);
+		 bake->initrd, "--cmdline", cmdline, "--memory", memory, "--vcpus", vcpus, "--cpu",
+		 cpu_template_name(bake->cpu_template), "--snapshot", bake->folder, "--inputs",
+		 bake->inputs);
+	code = run_lumper(cli, &run);
 	if (code == EXIT_OK)
 		return code;
-	show_end("the guest", console);
-	(void)err_set(&err, -EIO, "template '%s' was not made (lumper's exit code %d)", bake->name,
-		      code);
-	return cli_fail_as(exit_code_of_lumper(code), &err);
+	return fail_run(cli, &run, "the guest", code, "the base in", bake->folder);
+}
+
+/* What a file of `bake->workdir` holds is given to lumper as @FILE. */
+static int add_request(const struct bake *bake, const struct request *request, char **ret_word,
+		       struct err *err)
+{
+	if (asprintf(ret_word, "@%s/request", bake->workdir) < 0) {
+		*ret_word = NULL;
+		return err_set(err, -ENOMEM, "out of memory");
+	}
+	return write_request(*ret_word + 1, request, err);
+}
+
+static void add_optional(struct args *args, const char *name, const char *value)
+{
+	if (value)
+		ARGS_ADD(args, name, value);
+}
+
+int template_bake(const struct cli *cli, const struct bake *bake)
+{
+	cleanup_free char *console = NULL, *request = NULL;
+	struct lumper_run run = {
+		.label = "starting the function and taking its snapshot",
+		.timeout_s = bake->timeout_s,
+	};
+	char warm_up[NUMBER_MAX];
+	struct err err = {0};
+	int code;
+
+	if (asprintf(&console, "%s/console", bake->workdir) < 0)
+		return EXIT_ERROR;
+	run.output = console;
+	ARGS_ADD(&run.args, cli->paths.lumper, "build", bake->base, "--create", bake->create,
+		 "--snapshot", bake->folder, "--function", bake->name, "--inputs", bake->inputs,
+		 "--wake", bake->wake);
+	add_optional(&run.args, "--image", bake->image);
+	add_optional(&run.args, "--files", bake->files);
+	if (bake->warm_up && bake->warm_up_count) {
+		if (add_request(bake, bake->warm_up, &request, &err) < 0)
+			return cli_fail(&err);
+		(void)snprintf(warm_up, sizeof(warm_up), "%u", bake->warm_up_count);
+		ARGS_ADD(&run.args, "--warm-up", warm_up, "--request", request);
+	}
+	code = run_lumper(cli, &run);
+	if (code == EXIT_OK)
+		return code;
+	return fail_run(cli, &run, "the guest", code, "template", bake->name);
 }
 
 int template_record(const struct cli *cli, const struct bake *bake, const struct request *sample)
 {
-	const struct numbers numbers = numbers_of(bake);
 	cleanup_free char *request = NULL, *response = NULL;
-	struct lumper_run run = {.label = "recording the working set", .hide_errors = true};
+	struct lumper_run run = {
+		.label = "recording the working set",
+		.hide_errors = true,
+		.timeout_s = bake->timeout_s,
+	};
 	struct err err = {0};
 	int code;
 
-	/* The file's name follows an '@' in lumper's option. */
-	if (asprintf(&request, "@%s/request", bake->workdir) < 0 ||
-	    asprintf(&response, "%s/response", bake->workdir) < 0)
+	if (asprintf(&response, "%s/response", bake->workdir) < 0)
 		return EXIT_ERROR;
-	if (write_request(request + 1, sample, &err) < 0)
+	if (add_request(bake, sample, &request, &err) < 0)
 		return cli_fail(&err);
 	run.output = response;
 	ARGS_ADD(&run.args, cli->paths.lumper, "restore", bake->folder, "--record", "--request",
-		 request, "--quiet", "--timeout", numbers.timeout);
-	code = run_lumper(cli, bake, &run);
+		 request, "--quiet");
+	code = run_lumper(cli, &run);
 	if (code == EXIT_OK)
 		return code;
+	if (code != EXIT_FUNCTION_FAILED)
+		return fail_run(cli, &run, "lumper", code, "the working set of", bake->name);
 	show_end("lumper", response);
-	if (code == EXIT_FUNCTION_FAILED) {
-		cli_say(cli, "the function failed the sample request, so no working set is "
-			     "recorded: name a request that it answers with --sample");
-		return EXIT_OK;
-	}
-	(void)err_set(&err, -EIO,
-		      "the working set of '%s' was not recorded (lumper's exit code %d)",
-		      bake->name, code);
-	return cli_fail_as(exit_code_of_lumper(code), &err);
+	cli_say(cli, "the function failed the sample request, so no working set is recorded: name "
+		     "a request that it answers with --sample");
+	return EXIT_OK;
 }
 
 /* A clock that was set back makes the age unknown. */
@@ -187,22 +236,20 @@ bool template_is_stale(const struct template *template)
 
 int template_refresh(const struct cli *cli, const struct bake *bake)
 {
-	const struct numbers numbers = numbers_of(bake);
 	cleanup_free char *console = NULL;
-	struct lumper_run run = {.label = "refreshing the template's clock", .hide_errors = true};
-	struct err err = {0};
+	struct lumper_run run = {
+		.label = "refreshing the template's clock",
+		.hide_errors = true,
+		.timeout_s = bake->timeout_s,
+	};
 	int code;
 
 	if (asprintf(&console, "%s/console", bake->workdir) < 0)
 		return EXIT_ERROR;
 	run.output = console;
-	ARGS_ADD(&run.args, cli->paths.lumper, "restore", bake->folder, "--refresh", "--quiet",
-		 "--timeout", numbers.timeout);
-	code = run_lumper(cli, bake, &run);
+	ARGS_ADD(&run.args, cli->paths.lumper, "restore", bake->folder, "--refresh", "--quiet");
+	code = run_lumper(cli, &run);
 	if (code == EXIT_OK)
 		return code;
-	show_end("lumper", console);
-	(void)err_set(&err, -EIO, "template '%s' was not refreshed (lumper's exit code %d)",
-		      bake->name, code);
-	return cli_fail_as(exit_code_of_lumper(code), &err);
+	return fail_run(cli, &run, "lumper", code, "a younger template", bake->name);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The digest of a function's inputs. Each input goes in with its name and length before it, so that
- * no two sets of inputs look alike.
+ * The digest of a function's own files.
  */
 #include <errno.h>
 #include <fts.h>
@@ -10,41 +9,15 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #include "build_priv.h"
 #include "cleanup.h"
-#include "file.h"
+#include "file_tree.h"
 
-enum {
-	INPUT_MAX_BYTES = 512 << 20,
-	INPUTS_MAX = 4096,
-};
-
-static void digest_text(XXH3_state_t *state, const char *text)
-{
-	(void)XXH3_128bits_update(state, text, strlen(text) + 1);
-}
-
-static int digest_file(XXH3_state_t *state, const char *name, const char *path, struct err *err)
-{
-	cleanup_free uint8_t *data = NULL;
-	char length[32];
-	size_t bytes;
-	int r;
-
-	r = file_read(path, INPUT_MAX_BYTES, &data, &bytes, err);
-	if (r < 0)
-		return r;
-	(void)snprintf(length, sizeof(length), "%zu", bytes);
-	digest_text(state, name);
-	digest_text(state, length);
-	(void)XXH3_128bits_update(state, data, bytes);
-	return 0;
-}
+enum { INPUTS_MAX = 4096 };
 
 /* Large files that others install: which one it is shows without reading it. */
-static int digest_identity(XXH3_state_t *state, const char *path, struct err *err)
+static int digest_identity(struct digest *digest, const char *path, struct err *err)
 {
 	char text[PATH_MAX + 128];
 	struct stat st;
@@ -53,22 +26,22 @@ static int digest_identity(XXH3_state_t *state, const char *path, struct err *er
 		return err_set(err, -errno, "cannot read '%s': %s", path, strerror(errno));
 	(void)snprintf(text, sizeof(text), "%s %lld %lld.%09ld", path, (long long)st.st_size,
 		       (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
-	digest_text(state, text);
+	digest_text(digest, text);
 	return 0;
 }
 
 /* A compiler is named by path, or found where function_build's PATH leads. */
-static int digest_compiler(XXH3_state_t *state, const char *compiler, struct err *err)
+static int digest_compiler(struct digest *digest, const char *compiler, struct err *err)
 {
 	static const char *const folders[] = {"/usr/local/bin", "/usr/bin", "/bin"};
 	char path[PATH_MAX];
 
 	if (strchr(compiler, '/'))
-		return digest_identity(state, compiler, err);
+		return digest_identity(digest, compiler, err);
 	for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
 		(void)snprintf(path, sizeof(path), "%s/%s", folders[i], compiler);
 		if (access(path, X_OK) == 0)
-			return digest_identity(state, path, err);
+			return digest_identity(digest, path, err);
 	}
 	return err_set(err, -ENOENT, "there is no compiler '%s': apt-get install %s", compiler,
 		       compiler);
@@ -80,7 +53,7 @@ static int by_name(const FTSENT **a, const FTSENT **b)
 }
 
 /* Takes one entry of the walk in; hidden files and folders are left out. */
-static int digest_entry(XXH3_state_t *state, FTS *walk, FTSENT *entry, size_t root_bytes,
+static int digest_entry(struct digest *digest, FTS *walk, FTSENT *entry, size_t root_bytes,
 			struct err *err)
 {
 	switch (entry->fts_info) {
@@ -98,11 +71,11 @@ static int digest_entry(XXH3_state_t *state, FTS *walk, FTSENT *entry, size_t ro
 	}
 	if (entry->fts_name[0] == '.')
 		return 0;
-	return digest_file(state, entry->fts_path + root_bytes, entry->fts_accpath, err);
+	return digest_file(digest, entry->fts_path + root_bytes, entry->fts_accpath, err);
 }
 
 /* Follows symbolic links, as the compiler does. */
-static int digest_folder(XXH3_state_t *state, const char *folder, struct err *err)
+static int digest_folder(struct digest *digest, const char *folder, struct err *err)
 {
 	char *roots[] = {(char *)folder, NULL};
 	FTS *walk = fts_open(roots, FTS_LOGICAL | FTS_NOCHDIR, by_name);
@@ -117,7 +90,7 @@ static int digest_folder(XXH3_state_t *state, const char *folder, struct err *er
 			r = err_set(err, -E2BIG, "'%s' holds more than %d files", folder,
 				    INPUTS_MAX);
 		else
-			r = digest_entry(state, walk, entry, strlen(folder), err);
+			r = digest_entry(digest, walk, entry, strlen(folder), err);
 		errno = 0;
 	}
 	if (r == 0 && errno)
@@ -127,7 +100,7 @@ static int digest_folder(XXH3_state_t *state, const char *folder, struct err *er
 }
 
 /* How it is compiled belongs to what is made; the program's path does not. */
-static int digest_command(XXH3_state_t *state, const struct function_config *config,
+static int digest_command(struct digest *digest, const struct function_config *config,
 			  const struct build_paths *paths, struct err *err)
 {
 	cleanup_build_args struct build_args args = {};
@@ -136,52 +109,39 @@ static int digest_command(XXH3_state_t *state, const struct function_config *con
 	if (args.failed)
 		return err_set(err, -ENOMEM, "out of memory");
 	for (size_t i = 0; i < args.count; i++)
-		digest_text(state, args.items[i]);
-	return digest_compiler(state, build_compiler(paths), err);
+		digest_text(digest, args.items[i]);
+	return digest_compiler(digest, build_compiler(paths), err);
 }
 
-static int digest_inputs(XXH3_state_t *state, const struct function_config *config,
-			 const struct build_paths *paths, const char *kernel, struct err *err)
+static int digest_c(struct digest *digest, const struct function_config *config,
+		    const struct build_paths *paths, struct err *err)
 {
 	const struct {
 		const char *folder, *name;
 	} files[] = {
-		{paths->include_dir, "/quark.h"},
-		{paths->lib_dir, "/libquark.a"},
-		{paths->init, ""},
+		{paths->include_dir, "quark.h"},
+		{paths->lib_dir, "libquark.a"},
 	};
-	char text[PATH_MAX + 16];
-	int r;
+	int r = digest_command(digest, config, paths, err);
 
-	(void)snprintf(text, sizeof(text), "%u MiB %u vcpus cpu %d", config->memory_mib,
-		       config->vcpus, (int)config->cpu_template);
-	digest_text(state, text);
-	r = digest_command(state, config, paths, err);
-	if (r == 0)
-		r = digest_identity(state, kernel, err);
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(files); i++) {
-		(void)snprintf(text, sizeof(text), "%s%s", files[i].folder, files[i].name);
-		r = digest_file(state, files[i].name, text, err);
+		cleanup_free char *path = NULL;
+
+		if (asprintf(&path, "%s/%s", files[i].folder, files[i].name) < 0)
+			return err_set(err, -ENOMEM, "out of memory");
+		r = digest_file(digest, files[i].name, path, err);
 	}
-	return r < 0 ? r : digest_folder(state, config->folder, err);
+	return r < 0 ? r : digest_folder(digest, config->folder, err);
 }
 
 int function_digest(const struct function_config *config, const struct build_paths *paths,
-		    const char *kernel, char ret_digest[FUNCTION_DIGEST_BYTES], struct err *err)
+		    struct digest *digest, struct err *err)
 {
-	XXH3_state_t *state = XXH3_createState();
-	XXH128_hash_t hash;
-	int r;
-
-	if (!state)
-		return err_set(err, -ENOMEM, "out of memory");
-	(void)XXH3_128bits_reset(state);
-	r = digest_inputs(state, config, paths, kernel, err);
-	hash = XXH3_128bits_digest(state);
-	(void)XXH3_freeState(state);
-	if (r < 0)
-		return r;
-	(void)snprintf(ret_digest, FUNCTION_DIGEST_BYTES, "%016llx%016llx",
-		       (unsigned long long)hash.high64, (unsigned long long)hash.low64);
-	return 0;
+	digest_text(digest, lang_names[config->lang]);
+	for (size_t i = 0; i < config->files.count; i++)
+		digest_text(digest, config->files.items[i]);
+	digest_text(digest, "");
+	if (config->lang == LANG_C)
+		return digest_c(digest, config, paths, err);
+	return file_tree_digest(config->folder, digest_update, digest, err);
 }

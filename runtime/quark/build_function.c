@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Compiling and packing a function.
+ * Compiling a function and laying out its files.
  */
 #include "build_function.h"
 
@@ -11,14 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "build_initramfs.h"
 #include "build_priv.h"
 #include "cleanup.h"
-#include "file.h"
+#include "file_tree.h"
+
+#define FUNCTION_PROGRAM "function"
 
 /* --- running the compiler ------------------------------------------------------------------ */
 
@@ -121,79 +121,60 @@ static int compile(const struct function_config *config, const struct build_path
 	return 0;
 }
 
-/* --- packing ------------------------------------------------------------------------------- */
+/* --- laying out ---------------------------------------------------------------------------- */
 
-/* The kernel makes no missing folder, and does not mind one that comes twice. */
-static void add_parents(struct initramfs *archive, const char *name, size_t from)
+static int make_folder(const char *path, struct err *err)
 {
-	char parent[PATH_MAX];
-
-	for (size_t i = from; name[i]; i++) {
-		if (name[i] != '/')
-			continue;
-		(void)snprintf(parent, sizeof(parent), "%.*s", (int)i, name);
-		initramfs_add_folder(archive, parent, 0755);
-	}
+	if (mkdir(path, 0755) < 0 || chmod(path, 0755) < 0)
+		return err_set(err, -errno, "cannot make '%s': %s", path, strerror(errno));
+	return 0;
 }
 
-static int add_function_file(struct initramfs *archive, const char *folder, const char *file,
-			     struct err *err)
+static int copy_files(const struct function_config *config, const char *folder, struct err *err)
 {
-	char host_path[PATH_MAX], name[PATH_MAX];
-	struct stat st;
-	int n;
+	int r = 0;
 
-	n = snprintf(host_path, sizeof(host_path), "%s/%s", folder, file);
-	if (n < 0 || (size_t)n >= sizeof(host_path))
-		return err_set(err, -ENAMETOOLONG, "path too long: '%s/%s'", folder, file);
-	if (stat(host_path, &st) < 0)
-		return err_set(err, -errno, "cannot read '%s': %s", host_path, strerror(errno));
-	(void)snprintf(name, sizeof(name), "function/%s", file);
-	add_parents(archive, name, sizeof("function/") - 1);
-	return initramfs_add_file(archive, name, st.st_mode & 0111 ? 0755 : 0644, host_path, err);
-}
-
-static int pack(const struct function_config *config, const struct build_paths *paths,
-		const char *program, const char *initrd, struct err *err)
-{
-	static const char *const folders[] = {"dev", "proc", "sys", "tmp", "function"};
-	cleanup_initramfs struct initramfs archive = {};
-	int r;
-
-	r = initramfs_init(&archive, initrd, err);
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < ARRAY_SIZE(folders); i++)
-		initramfs_add_folder(&archive, folders[i], 0755);
-	/* The kernel opens it for PID 1 before anything is mounted. */
-	initramfs_add_char_device(&archive, "dev/console", 0600, makedev(5, 1));
-	r = initramfs_add_file(&archive, "init", 0755, paths->init, err);
-	if (r == 0)
-		r = initramfs_add_file(&archive, "function/function", 0755, program, err);
+	if (config->files.count == 0 && config->lang != LANG_C)
+		return file_tree_copy(config->folder, folder, err);
 	for (size_t i = 0; r == 0 && i < config->files.count; i++)
-		r = add_function_file(&archive, config->folder, config->files.items[i], err);
-	return r < 0 ? r : initramfs_finish(&archive, err);
+		r = file_tree_copy_item(config->folder, config->files.items[i], folder, err);
+	return r;
+}
+
+static int fill(const struct function_config *config, const struct build_paths *paths,
+		const char *folder, char **ret_output, struct err *err)
+{
+	cleanup_free char *program = NULL;
+	int r = 0;
+
+	if (asprintf(&program, "%s/" FUNCTION_PROGRAM, folder) < 0)
+		return err_set(err, -ENOMEM, "out of memory");
+	if (config->lang == LANG_C)
+		r = compile(config, paths, program, ret_output, err);
+	if (r == 0 && config->lang == LANG_C && chmod(program, 0755) < 0)
+		r = err_set(err, -errno, "the compiler made no '%s': %s", program,
+			    strerror(errno));
+	return r < 0 ? r : copy_files(config, folder, err);
 }
 
 int function_build(const struct function_config *config, const struct build_paths *paths,
-		   const char *workdir, char ret_initrd[PATH_MAX], char **ret_output,
-		   struct err *err)
+		   const char *workdir, char **ret_files, char **ret_output, struct err *err)
 {
-	char program[PATH_MAX], initrd[PATH_MAX], folder[PATH_MAX];
+	cleanup_free char *root = realpath(workdir, NULL), *files = NULL, *folder = NULL;
 	int r;
 
 	*ret_output = NULL;
-	if (!realpath(workdir, folder))
+	if (!root)
 		return err_set(err, -errno, "cannot open '%s': %s", workdir, strerror(errno));
-	if (strlen(folder) + sizeof("/initrd.cpio") > PATH_MAX)
-		return err_set(err, -ENAMETOOLONG, "path too long: '%s'", folder);
-	(void)snprintf(program, sizeof(program), "%.*s/function", PATH_MAX - 16, folder);
-	(void)snprintf(initrd, sizeof(initrd), "%.*s/initrd.cpio", PATH_MAX - 16, folder);
-
-	r = compile(config, paths, program, ret_output, err);
+	if (asprintf(&files, "%s/files", root) < 0 ||
+	    asprintf(&folder, "%s" FUNCTION_FOLDER, files) < 0)
+		return err_set(err, -ENOMEM, "out of memory");
+	r = make_folder(files, err);
 	if (r == 0)
-		r = pack(config, paths, program, initrd, err);
+		r = make_folder(folder, err);
 	if (r == 0)
-		memcpy(ret_initrd, initrd, sizeof(initrd));
+		r = fill(config, paths, folder, ret_output, err);
+	if (r == 0)
+		*ret_files = TAKE_PTR(files);
 	return r;
 }

@@ -68,6 +68,29 @@ void initramfs_done(struct initramfs *archive)
 	archive->file = NULL;
 }
 
+int initramfs_add_archive(struct initramfs *archive, const char *host_path, struct err *err)
+{
+	cleanup_free uint8_t *data = NULL;
+	size_t bytes;
+	int r;
+
+	r = file_read(host_path, ENTRY_MAX_BYTES, &data, &bytes, err);
+	if (r < 0)
+		return r;
+	(void)fwrite(data, 1, bytes, archive->file);
+	pad(archive->file);
+	return 0;
+}
+
+void initramfs_add_text(struct initramfs *archive, const char *name, mode_t permissions,
+			const char *text)
+{
+	entry_write(archive, &(struct entry){.name = name,
+					     .mode = S_IFREG | permissions,
+					     .data = (const uint8_t *)text,
+					     .bytes = strlen(text)});
+}
+
 void initramfs_add_folder(struct initramfs *archive, const char *name, mode_t permissions)
 {
 	entry_write(archive, &(struct entry){.name = name, .mode = S_IFDIR | permissions});

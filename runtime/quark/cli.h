@@ -73,5 +73,6 @@ int cli_host_mode(struct cli *cli, struct err *err);
 int exit_code_for(int r);
 
 /* One per cmd_*.c. */
-extern const struct verb verb_build, verb_completion, verb_doctor, verb_invoke, verb_refresh,
-	verb_rig, verb_rm, verb_snapshot, verb_templates, verb_version;
+extern const struct verb verb_build, verb_completion, verb_doctor, verb_images, verb_invoke,
+	verb_new, verb_prune, verb_refresh, verb_rig, verb_rm, verb_snapshot, verb_templates,
+	verb_version;

@@ -33,6 +33,8 @@ static const struct file_member {
 	{"state", offsetof(struct manifest, state)},
 	{"memory", offsetof(struct manifest, memory)},
 	{"working_set", offsetof(struct manifest, working_set)},
+	{"base", offsetof(struct manifest, base)},
+	{"image", offsetof(struct manifest, image)},
 };
 
 static const char *text_of(const struct manifest *manifest, const struct text_member *member)
@@ -54,13 +56,34 @@ static const char *ring_of(const struct vcpu_state *vcpu)
 	return vcpu->sregs.ss.dpl == 3 ? "user" : "kernel";
 }
 
-static uint32_t written_pages(const struct working_set *set)
+static uint32_t pages_with(const struct working_set *set, uint32_t flag)
 {
-	uint32_t written = 0;
+	uint32_t count = 0;
 
 	for (uint32_t i = 0; i < set->count; i++)
-		written += set->entries[i].flags & WORKING_SET_WRITTEN ? 1 : 0;
-	return written;
+		count += set->entries[i].flags & flag ? 1 : 0;
+	return count;
+}
+
+/* Of a layered template: how much of memory it holds itself. */
+static uint64_t extent_bytes(const struct manifest *manifest)
+{
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < manifest->extent_count; i++)
+		bytes += manifest->extents[i].bytes;
+	return bytes;
+}
+
+static void print_layer(const struct manifest *manifest)
+{
+	char bytes[FORMAT_BYTES];
+
+	if (!manifest->base.name[0])
+		return;
+	format_size(extent_bytes(manifest), bytes);
+	printf("layer        %s in %" PRIu32 " extents over the base\n", bytes,
+	       manifest->extent_count);
 }
 
 static void print_manifest(const struct manifest *manifest)
@@ -75,6 +98,7 @@ static void print_manifest(const struct manifest *manifest)
 	       " pages not zero\nmailbox      0x%" PRIx64 "\n",
 	       cpu_template_name(manifest->cpu_template), manifest->vcpus, memory,
 	       manifest->nonzero_pages, manifest->mailbox_gpa);
+	print_layer(manifest);
 	puts("files:");
 	for (size_t i = 0; i < ARRAY_SIZE(file_members); i++) {
 		const struct snapshot_file *file = file_of(manifest, &file_members[i]);
@@ -112,8 +136,10 @@ static int inspect_text(const struct template *template)
 	print_manifest(template_manifest(template));
 	print_state(template_state(template));
 	if (set)
-		printf("working set  %" PRIu32 " pages, %" PRIu32 " written\n", set->count,
-		       written_pages(set));
+		printf("working set  %" PRIu32 " pages, %" PRIu32 " written, %" PRIu32
+		       " of the image\n",
+		       set->count, pages_with(set, WORKING_SET_WRITTEN),
+		       pages_with(set, WORKING_SET_IMAGE));
 	return EXIT_OK;
 }
 
@@ -135,6 +161,17 @@ static void add_files(cJSON *object, const struct manifest *manifest)
 		json_add_u64(item, "bytes", file->bytes);
 		(void)cJSON_AddStringToObject(item, "xxh3_128", digest);
 	}
+}
+
+static void add_layer(cJSON *object, const struct manifest *manifest)
+{
+	cJSON *layer;
+
+	if (!manifest->base.name[0])
+		return;
+	layer = cJSON_AddObjectToObject(object, "layer");
+	json_add_u64(layer, "extents", manifest->extent_count);
+	json_add_u64(layer, "bytes", extent_bytes(manifest));
 }
 
 static void add_state(cJSON *object, const struct vm_state *state)
@@ -186,11 +223,13 @@ static int inspect_json(const struct template *template)
 	json_add_u64(object, "mailbox_gpa", manifest->mailbox_gpa);
 	json_add_u64(object, "realtime_ns", manifest->realtime_ns);
 	add_files(object, manifest);
+	add_layer(object, manifest);
 	add_state(object, template_state(template));
 	if (set) {
 		working_set = cJSON_AddObjectToObject(object, "working_set");
 		json_add_u64(working_set, "pages", set->count);
-		json_add_u64(working_set, "written", written_pages(set));
+		json_add_u64(working_set, "written", pages_with(set, WORKING_SET_WRITTEN));
+		json_add_u64(working_set, "image", pages_with(set, WORKING_SET_IMAGE));
 	}
 	return json_print(object);
 }
@@ -260,8 +299,9 @@ static const char help[] =
 	"the way. verify also reads the memory and compares every digest. An argument with a '/'\n"
 	"is a template's folder. Exit code 5: the template is damaged or of another version.\n\n"
 	"Options:\n"
-	"  --json           inspect: the manifest's members, \"files\", \"state\" and\n"
-	"                   \"working_set\"; verify: {\"template\", \"ok\": BOOL, \"error\"}\n\n";
+	"  --json           inspect: the manifest's members, \"files\", \"layer\", \"state\"\n"
+	"                   and \"working_set\"; verify: {\"template\", \"ok\": BOOL,\n"
+	"                   \"error\"}\n\n";
 
 const struct verb verb_snapshot = {
 	.name = "snapshot",

@@ -16,6 +16,7 @@
 
 #include "cleanup.h"
 #include "file.h"
+#include "function_allowed.h"
 #include "lumper.h"
 
 /* One member of the object: how its value is read, and into which field. */
@@ -23,105 +24,38 @@ struct member {
 	const char *name;
 	int (*read)(const struct member *member, const cJSON *value, void *field, struct err *err);
 	size_t field;
-	bool (*allows)(const char *item); /* lists: is this item fit? */
+	bool (*allows)(const char *item); /* texts and lists: is this one fit? */
+	size_t longest;			  /* texts and lists: bytes of one */
+	const char *const *words;
 	unsigned int min, max, step;	  /* numbers */
 };
 
-/* --- what an item may be ------------------------------------------------------------------- */
-
-static bool starts_with(const char *text, const char *prefix)
-{
-	return strncmp(text, prefix, strlen(prefix)) == 0;
-}
-
-static bool starts_with_any(const char *text, const char *const *prefixes)
-{
-	for (; *prefixes; prefixes++)
-		if (starts_with(text, *prefixes))
-			return true;
-	return false;
-}
-
-/* A relative path whose components neither are "." or ".." nor look like an option. */
-static bool path_allowed(const char *path)
-{
-	for (const char *at = path;; at++) {
-		size_t n = strcspn(at, "/");
-
-		if (n == 0 || *at == '.' || *at == '-' || *at == '@')
-			return false;
-		for (size_t i = 0; i < n; i++)
-			if (iscntrl((unsigned char)at[i]))
-				return false;
-		at += n;
-		if (!*at)
-			return true;
-	}
-}
-
-static bool source_allowed(const char *path)
-{
-	size_t n = strlen(path);
-
-	return path_allowed(path) && n > 2 && strcmp(path + n - 2, ".c") == 0;
-}
-
-static bool lib_allowed(const char *name)
-{
-	if (!isalnum((unsigned char)*name))
-		return false;
-	for (; *name; name++)
-		if (!isalnum((unsigned char)*name) && !strchr("_+.-", *name))
-			return false;
-	return true;
-}
-
-static bool cflag_allowed(const char *flag)
-{
-	static const char *const allowed[] = {"-D", "-U", "-O",	   "-W", "-f",
-					      "-g", "-m", "-std=", NULL};
-	/* They pass options on, load code into the compiler, or write files. */
-	static const char *const refused[] = {"-Wa,",	  "-Wl,",   "-Wp,", "-fplugin",
-					      "-fuse-ld", "-fdump", NULL};
-	/* Of -f options with a value many name a file to be written (-fopt-info=F). */
-	static const char *const with_value[] = {"-fexcess-precision=", "-ffp-contract=",
-						 "-finline-limit=",	"-fmax-errors=",
-						 "-fvisibility=",	NULL};
-
-	if (starts_with(flag, "-f") && strchr(flag, '=') && !starts_with_any(flag, with_value))
-		return false;
-	return starts_with_any(flag, allowed) && !starts_with_any(flag, refused);
-}
-
 /* --- values -------------------------------------------------------------------------------- */
 
-static void string_list_done(struct string_list *list)
+static int text_check(const struct member *member, const char *text, struct err *err)
 {
-	for (size_t i = 0; i < list->count; i++)
-		free(list->items[i]);
-	free(list->items);
-	*list = (struct string_list){};
+	if (strlen(text) > member->longest || !member->allows(text))
+		return err_set(err, -EINVAL, "'%s': '%.80s' is not allowed", member->name, text);
+	return 0;
 }
 
-/* Room for one more item and the NULL behind it. */
-static int string_list_add(struct string_list *list, const char *item)
+static int list_add(const struct member *member, struct string_list *list, const char *text,
+		    struct err *err)
 {
-	char **items = realloc(list->items, (list->count + 2) * sizeof(*items));
+	int r = text_check(member, text, err);
 
-	if (!items)
-		return -ENOMEM;
-	list->items = items;
-	items[list->count] = strdup(item);
-	if (!items[list->count])
-		return -ENOMEM;
-	items[++list->count] = NULL;
-	return 0;
+	if (r < 0)
+		return r;
+	if (list->count == FUNCTION_LIST_MAX)
+		return err_set(err, -EINVAL, "'%s' has more than %d items", member->name,
+			       FUNCTION_LIST_MAX);
+	return string_list_add(list, text) < 0 ? err_set(err, -ENOMEM, "out of memory") : 0;
 }
 
 static int list_read(const struct member *member, const cJSON *value, void *field, struct err *err)
 {
-	struct string_list *list = field;
 	const cJSON *item;
+	int r = 0;
 
 	if (!cJSON_IsArray(value))
 		return err_set(err, -EINVAL, "'%s' is not a list", member->name);
@@ -131,15 +65,73 @@ static int list_read(const struct member *member, const cJSON *value, void *fiel
 		if (!text)
 			return err_set(err, -EINVAL, "'%s' holds something that is no string",
 				       member->name);
-		if (strlen(text) > FUNCTION_NAME_MAX || !member->allows(text))
-			return err_set(err, -EINVAL, "'%s': '%.80s' is not allowed", member->name,
-				       text);
-		if (list->count == FUNCTION_LIST_MAX)
-			return err_set(err, -EINVAL, "'%s' has more than %d items", member->name,
-				       FUNCTION_LIST_MAX);
-		if (string_list_add(list, text) < 0)
-			return err_set(err, -ENOMEM, "out of memory");
+		r = list_add(member, field, text, err);
+		if (r < 0)
+			return r;
 	}
+	return 0;
+}
+
+/* An object of strings becomes a list of NAME=VALUE. */
+static int env_read(const struct member *member, const cJSON *value, void *field, struct err *err)
+{
+	const struct string_list *list = field;
+	const cJSON *item;
+	int r;
+
+	if (!cJSON_IsObject(value))
+		return err_set(err, -EINVAL, "'%s' is not an object", member->name);
+	cJSON_ArrayForEach(item, value) {
+		cleanup_free char *text = NULL;
+
+		if (!cJSON_IsString(item))
+			return err_set(err, -EINVAL, "'%s': '%.80s' is no string", member->name,
+				       item->string);
+		if (strchr(item->string, '=') || string_list_value(list, item->string))
+			return err_set(err, -EINVAL, "'%s': '%.80s' is not allowed, or twice there",
+				       member->name, item->string);
+		if (asprintf(&text, "%s=%s", item->string, item->valuestring) < 0)
+			return err_set(err, -ENOMEM, "out of memory");
+		r = list_add(member, field, text, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int text_read(const struct member *member, const cJSON *value, void *field, struct err *err)
+{
+	const char *text = cJSON_GetStringValue(value);
+	int r;
+
+	if (!text)
+		return err_set(err, -EINVAL, "'%s' is no string", member->name);
+	r = text_check(member, text, err);
+	if (r < 0)
+		return r;
+	*(char **)field = strdup(text);
+	return *(char **)field ? 0 : err_set(err, -ENOMEM, "out of memory");
+}
+
+static int word_read(const struct member *member, const cJSON *value, void *field, struct err *err)
+{
+	const char *text = cJSON_GetStringValue(value);
+	const unsigned int word = text ? word_find(member->words, text) : 0;
+	char words[WORDS_BYTES];
+
+	if (word == 0) {
+		words_join(member->words, words);
+		return err_set(err, -EINVAL, "'%s' is not one of %s", member->name, words);
+	}
+	*(unsigned int *)field = word;
+	return 0;
+}
+
+static int flag_read(const struct member *member, const cJSON *value, void *field, struct err *err)
+{
+	if (!cJSON_IsBool(value))
+		return err_set(err, -EINVAL, "'%s' is neither true nor false", member->name);
+	*(bool *)field = cJSON_IsTrue(value);
 	return 0;
 }
 
@@ -175,16 +167,33 @@ static int cpu_read(const struct member *member, const cJSON *value, void *field
 
 #define FIELD(name) offsetof(struct function_config, name)
 
+#define NAMES(rule) .longest = FUNCTION_NAME_MAX, .allows = (rule)
+#define TEXTS(rule) .longest = FUNCTION_TEXT_MAX, .allows = (rule)
+
 static const struct member members[] = {
-	{"sources", list_read, FIELD(sources), .allows = source_allowed},
-	{"libs", list_read, FIELD(libs), .allows = lib_allowed},
-	{"cflags", list_read, FIELD(cflags), .allows = cflag_allowed},
-	{"files", list_read, FIELD(files), .allows = path_allowed},
+	{"lang", word_read, FIELD(lang), .words = lang_names},
+	{"sources", list_read, FIELD(sources), NAMES(source_allowed)},
+	{"libs", list_read, FIELD(libs), NAMES(lib_allowed)},
+	{"cflags", list_read, FIELD(cflags), NAMES(cflag_allowed)},
+	{"handler", text_read, FIELD(handler), NAMES(handler_allowed)},
+	{"command", list_read, FIELD(command), TEXTS(argument_allowed)},
+	{"image", text_read, FIELD(image), TEXTS(image_allowed)},
+	{"contract", word_read, FIELD(contract), .words = contract_names},
+	{"contract_options", list_read, FIELD(contract_options), TEXTS(argument_allowed)},
+	{"env", env_read, FIELD(env), TEXTS(env_allowed)},
+	{"wake", word_read, FIELD(wake), .words = wake_names},
+	{"pure", flag_read, FIELD(pure), .step = 0},
+	{"warm_up", number_read, FIELD(warm_up), .max = FUNCTION_WARM_UP_MAX, .step = 1},
+	{"files", list_read, FIELD(files), NAMES(path_allowed)},
 	{"memory_mib", number_read, FIELD(memory_mib), .min = GUEST_MEMORY_MIN_BYTES >> 20,
 	 .max = GUEST_MEMORY_MAX_BYTES >> 20, .step = 2},
+	{"memory_limit_mib", number_read, FIELD(memory_limit_mib), .min = 1,
+	 .max = GUEST_MEMORY_MAX_BYTES >> 20, .step = 1},
 	{"vcpus", number_read, FIELD(vcpus), .min = 1, .max = VM_VCPUS_MAX, .step = 1},
 	{"cpu", cpu_read, FIELD(cpu_template), .step = 0},
 };
+
+_Static_assert(ARRAY_SIZE(members) <= 32, "object_read has a bit for each member");
 
 static const struct member *member_find(const char *name)
 {
@@ -224,7 +233,7 @@ static int object_read(struct function_config *config, const cJSON *root, struct
 int function_config_parse(struct function_config *ret_config, const char *text, size_t bytes,
 			  struct err *err)
 {
-	cleanup_function_config struct function_config config = {.memory_mib = 64, .vcpus = 1};
+	cleanup_function_config struct function_config config = {};
 	const char *end = NULL;
 	cJSON *root;
 	int r;
@@ -296,7 +305,7 @@ static int sources_list(struct function_config *config, struct err *err)
 
 int function_config_read(struct function_config *ret_config, const char *folder, struct err *err)
 {
-	cleanup_function_config struct function_config config = {};
+	struct function_config config = {};
 	char path[PATH_MAX];
 	int r;
 
@@ -307,21 +316,101 @@ int function_config_read(struct function_config *ret_config, const char *folder,
 	if (r < 0)
 		return r;
 	memcpy(config.folder, path, sizeof(path));
-	if (config.sources.count == 0) {
-		r = sources_list(&config, err);
-		if (r < 0)
-			return r;
-	}
-
 	*ret_config = config;
-	config = (struct function_config){};
 	return 0;
+}
+
+/* --- completing ------------------------------------------------------------------------------ */
+
+/* Members that are for functions of one kind only. */
+static int check_language(const struct function_config *config, struct err *err)
+{
+	const bool c = config->lang == LANG_C;
+	const struct {
+		const char *name;
+		bool said, fits;
+	} rules[] = {
+		{"sources", config->sources.count > 0, c},
+		{"libs", config->libs.count > 0, c},
+		{"cflags", config->cflags.count > 0, c},
+		{"handler", config->handler != NULL,
+		 !c && (config->lang || config->image)},
+		{"command", config->command.count > 0, !c},
+		{"files", config->files.count > 0, config->folder[0] != '\0'},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rules); i++)
+		if (rules[i].said && !rules[i].fits)
+			return err_set(err, -EINVAL,
+				       "'%s' does not go with a function of this language (%s)",
+				       rules[i].name,
+				       config->lang ? lang_names[config->lang] : "none");
+	if (config->handler && config->command.count > 0 && config->contract != CONTRACT_LAMBDA)
+		return err_set(err, -EINVAL, "there is a handler and a command: which is it?");
+	return 0;
+}
+
+static int check_root(const struct function_config *config, struct err *err)
+{
+	if (config->lang != LANG_C && !config->image && config->folder[0])
+		return err_set(err, -EINVAL,
+			       "the function needs an image with its language: name one with "
+			       "\"image\" in " FUNCTION_CONFIG_FILE " or with --image");
+	return 0;
+}
+
+static int check_wake(struct function_config *config, struct err *err)
+{
+	if (config->wake == WAKE_NONE)
+		config->wake = WAKE_RUN0;
+	if (config->wake == WAKE_DIRECT && !config->pure)
+		return err_set(err, -EINVAL,
+			       "wake direct skips what makes a clone unique: its kernel's random "
+			       "numbers, host name and machine id are those of the snapshot. Declare "
+			       "the function pure (--pure, or \"pure\": true) when it needs none");
+	return 0;
+}
+
+static void set_defaults(struct function_config *config)
+{
+	if (config->lang == LANG_NONE && config->folder[0] && config->command.count == 0)
+		config->lang = LANG_C;
+	if (config->memory_mib == 0)
+		config->memory_mib = config->lang == LANG_C && !config->image
+					     ? FUNCTION_MEMORY_MIB
+					     : FUNCTION_IMAGE_MEMORY_MIB;
+	if (config->vcpus == 0)
+		config->vcpus = 1;
+}
+
+int function_config_complete(struct function_config *config, struct err *err)
+{
+	int r;
+
+	set_defaults(config);
+	r = check_language(config, err);
+	if (r == 0)
+		r = check_root(config, err);
+	if (r == 0)
+		r = check_wake(config, err);
+	if (r == 0 && config->memory_limit_mib > config->memory_mib)
+		r = err_set(err, -EINVAL, "the limit of %u MiB is more than the guest's %u MiB",
+			    config->memory_limit_mib, config->memory_mib);
+	if (r == 0 && config->lang == LANG_C && config->sources.count == 0)
+		r = sources_list(config, err);
+	return r;
 }
 
 void function_config_done(struct function_config *config)
 {
-	string_list_done(&config->sources);
-	string_list_done(&config->libs);
-	string_list_done(&config->cflags);
-	string_list_done(&config->files);
+	struct string_list *const lists[] = {
+		&config->sources, &config->libs,    &config->cflags, &config->files,
+		&config->command, &config->contract_options, &config->env,
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+		string_list_done(lists[i]);
+	free(config->handler);
+	free(config->image);
+	config->handler = config->image = NULL;
 }

@@ -18,6 +18,7 @@ static const struct {
 	{"panic=-1", "a panic becomes a reset at once, which lumper reports as a crash"},
 	{"reboot=k,panic_warm", "reset by the keyboard controller; a panic leaves a flag"},
 	{"nokaslr", "a snapshot fixes the layout anyway, and equal layouts share pages"},
+	{"norandmaps", "the same for programs: PID 1 maps the mailbox at a place of its own"},
 	{"mitigations=off", "one tenant and one function in each guest: nothing to defend inside"},
 	{"clocksource=kvm-clock", "the clock that can be moved forward after a restore"},
 	{"no_timer_check", "the timer works; the check waits for it with loops"},
@@ -26,6 +27,11 @@ static const struct {
 	{"8250.nr_uarts=1", "no probing of three ports that are not there"},
 	{"initcall_blacklist=tracer_init_tracefs", "its 15,000 files take 12 MB and a second"},
 	{"cryptomgr.notests", "self-tests of ciphers that nobody uses"},
+	{"lsm=capability", "one tenant: no policies, and no hooks that each call looks at"},
+	{"psi=0", "pressure is the host's matter; the scheduler counts it at each switch"},
+	{"noautogroup", "no scheduling group for each session"},
+	{"cgroup.memory=nokmem,nosocket", "limits are of user memory: no accounting of each object"},
+	{"audit=0", "nobody reads it"},
 	{"rdinit=/init", "PID 1 of the initramfs"},
 };
 

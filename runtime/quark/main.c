@@ -10,8 +10,9 @@
 #include "cli.h"
 
 static const struct verb *const verbs[] = {
-	&verb_doctor,  &verb_build, &verb_invoke,   &verb_templates, &verb_refresh, &verb_rm,
-	&verb_snapshot, &verb_rig,  &verb_completion, &verb_version, NULL,
+	&verb_doctor,	 &verb_new,   &verb_build,    &verb_invoke, &verb_templates,
+	&verb_refresh,	 &verb_rm,    &verb_images,   &verb_prune,  &verb_snapshot,
+	&verb_rig,	 &verb_completion, &verb_version, NULL,
 };
 
 static const struct verb *find_verb(const char *name)

@@ -50,7 +50,8 @@ static int set_programs(struct paths *paths, struct err *err)
 		const char *below;
 	} programs[] = {
 		{&paths->quark, "bin/quark"},	      {&paths->lumper, "bin/lumper"},
-		{&paths->init, "libexec/quark/init"}, {&paths->rig, "libexec/quark/rig"},
+		{&paths->guest, "libexec/quark/guest.cpio"},
+		{&paths->rig, "libexec/quark/rig"},   {&paths->samples, "share/quark/new"},
 		{&paths->include, "include"},	      {&paths->lib, "lib"},
 		{&paths->rig_call, "libexec/quark/rig-call"},
 		{&paths->kernel_fetch, "libexec/quark/kernel-fetch"},
@@ -169,8 +170,9 @@ int paths_init(struct paths *paths, const char *home, struct err *err)
 void paths_done(struct paths *paths)
 {
 	char *const all[] = {paths->home,   paths->rig_home, paths->rig_state, paths->prefix,
-			     paths->quark,  paths->lumper,   paths->init,      paths->rig,
-			     paths->rig_call, paths->kernel_fetch, paths->include, paths->lib};
+			     paths->quark,  paths->lumper,   paths->guest,     paths->rig,
+			     paths->rig_call, paths->kernel_fetch, paths->include, paths->lib,
+			     paths->samples};
 
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
 		free(all[i]);

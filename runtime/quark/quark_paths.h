@@ -20,12 +20,13 @@ struct paths {
 	char *prefix;
 	char *quark;
 	char *lumper;
-	char *init;	/* the guest's PID 1 */
+	char *guest;	/* the guest's initramfs, without modules */
 	char *rig;	/* the tool, a script */
 	char *rig_call; /* what the tool runs to enter a rig */
 	char *kernel_fetch;
 	char *include; /* for functions: quark.h */
 	char *lib;     /* for functions: libquark.a */
+	char *samples; /* what `quark new` copies, a folder a language */
 };
 
 /* `home` may be NULL: then $QUARK_HOME, $XDG_DATA_HOME/quark or ~/.local/share/quark. */
@@ -43,4 +44,6 @@ bool name_is_valid(const char *name);
 int name_check(const char *name, struct err *err);
 
 #define TEMPLATES_FOLDER "templates"
+#define BASES_FOLDER "bases"
+#define IMAGES_FOLDER "images"
 #define RIG_NAME "quark"

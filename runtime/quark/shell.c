@@ -182,20 +182,45 @@ static int spawn_lumper(struct shell *shell, int other, struct err *err)
 
 /* --- talking ------------------------------------------------------------------------------ */
 
-static int send_order(struct shell *shell, uint32_t op, const int *fds, size_t count,
+/* What a LOAD brings, in the protocol's order; returns how many. */
+static size_t template_fds(const struct template *template, int fds[SHELL_FDS_MAX],
+			   uint32_t *ret_files)
+{
+	/* By the bits of enum shell_file. */
+	const int files[] = {
+		template_working_set_fd(template),
+		template_base_fd(template),
+		template_image_fd(template),
+	};
+	size_t count = 0;
+
+	_Static_assert(ARRAY_SIZE(files) + 2 == SHELL_FDS_MAX, "a file without its descriptor");
+	fds[count++] = template_memory_fd(template);
+	fds[count++] = template_state_fd(template);
+	*ret_files = 0;
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		if (files[i] >= 0) {
+			*ret_files |= 1u << i;
+			fds[count++] = files[i];
+		}
+	}
+	return count;
+}
+
+/* Hot path. Of `order` the extents are left out: they go from where they lie. */
+static int send_parts(const struct shell *shell, const struct shell_order *order,
+		      const struct snapshot_extent *extents, const int *fds, size_t count,
 		      struct err *err)
 {
 	union {
 		struct cmsghdr align;
-		char bytes[CMSG_SPACE(3 * sizeof(int))];
-	} control = {};
-	struct shell_order order = {
-		.version = SHELL_PROTO_VERSION,
-		.op = op,
-		.sequence = shell->sequence,
+		char bytes[CMSG_SPACE(SHELL_FDS_MAX * sizeof(int))];
+	} control;
+	struct iovec parts[] = {
+		{ .iov_base = (void *)order, .iov_len = offsetof(struct shell_order, extents) },
+		{ .iov_base = (void *)extents, .iov_len = order->extent_count * sizeof(*extents) },
 	};
-	struct iovec part = { .iov_base = &order, .iov_len = sizeof(order) };
-	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+	struct msghdr message = { .msg_iov = parts, .msg_iovlen = ARRAY_SIZE(parts) };
 
 	if (count) {
 		struct cmsghdr *head = &control.align;
@@ -210,6 +235,33 @@ static int send_order(struct shell *shell, uint32_t op, const int *fds, size_t c
 	if (sendmsg(shell->socket, &message, MSG_NOSIGNAL) < 0)
 		return err_set(err, -ECONNRESET, "lumper is gone: %s", strerror(errno));
 	return 0;
+}
+
+/* Hot path. With a template the order is to load it, too. */
+static int send_order(struct shell *shell, uint32_t op, const struct template *template,
+		      struct err *err)
+{
+	const struct snapshot_extent *extents = NULL;
+	const struct manifest *manifest;
+	int fds[SHELL_FDS_MAX];
+	struct shell_order order; /* set up to its extents */
+	size_t count = 0;
+
+	order.version = SHELL_PROTO_VERSION;
+	order.op = op;
+	order.sequence = shell->sequence;
+	order.files = order.extent_count = 0;
+	order.image_bytes = 0;
+	if (template) {
+		manifest = template_manifest(template);
+		order.op |= SHELL_LOAD;
+		count = template_fds(template, fds, &order.files);
+		extents = manifest->extents;
+		order.extent_count = manifest->extent_count;
+		order.image_bytes = manifest->image.bytes;
+		shell->template = template;
+	}
+	return send_parts(shell, &order, extents, fds, count, err);
 }
 
 static int receive_one(struct shell *shell, struct err *err)
@@ -326,24 +378,9 @@ pid_t shell_pid(const struct shell *shell)
 
 /* --- template, parked --------------------------------------------------------------------- */
 
-static int order_with_template(struct shell *shell, uint32_t op, const struct template *template,
-			       struct err *err)
-{
-	int fds[3];
-	size_t count = 2;
-
-	fds[0] = template_memory_fd(template);
-	fds[1] = template_state_fd(template);
-	fds[2] = template_working_set_fd(template);
-	if (fds[2] >= 0)
-		count = 3;
-	shell->template = template;
-	return send_order(shell, op | SHELL_LOAD, fds, count, err);
-}
-
 int shell_load(struct shell *shell, const struct template *template, struct err *err)
 {
-	int r = order_with_template(shell, 0, template, err);
+	int r = send_order(shell, 0, template, err);
 
 	return r < 0 ? r : receive_reply(shell, SHELL_LOADED, err);
 }
@@ -376,7 +413,7 @@ int shell_park(struct shell *shell, struct err *err)
 		return err_set(err, -EINVAL, "no template is loaded");
 	mailbox_order_write(shell->mailbox, MAILBOX_ORDER_PARK, &shell->identity,
 			    ++shell->sequence, 0, 0, write_touch_list(shell));
-	r = send_order(shell, SHELL_PARK, NULL, 0, err);
+	r = send_order(shell, SHELL_PARK, NULL, err);
 	return r < 0 ? r : receive_reply(shell, SHELL_PARKED, err);
 }
 
@@ -405,22 +442,16 @@ int shell_invoke(struct shell *shell, const struct template *template, const voi
 		 struct err *err)
 {
 	uint64_t begin = monotonic_ns();
-	uint32_t offset;
 	int r;
 
-	r = mailbox_request_place(bytes, &offset, err);
-	if (r < 0)
-		return r;
-	if (bytes)
-		memcpy(shell->mailbox + offset, request, bytes);
-	mailbox_order_write(shell->mailbox, MAILBOX_ORDER_REQUEST, &shell->identity,
-			    ++shell->sequence, offset, (uint32_t)bytes, 0);
+	if (!shell->template && !template)
+		return err_set(err, -EINVAL, "no template is loaded");
 	if (shell->template)
-		r = send_order(shell, SHELL_RUN, NULL, 0, err);
-	else if (template)
-		r = order_with_template(shell, SHELL_RUN, template, err);
-	else
-		r = err_set(err, -EINVAL, "no template is loaded");
+		template = NULL;
+	r = mailbox_request_write(shell->mailbox, MAILBOX_ORDER_REQUEST, &shell->identity,
+				  ++shell->sequence, request, bytes, err);
+	if (r == 0)
+		r = send_order(shell, SHELL_RUN, template, err);
 	if (r < 0 || (r = receive_reply(shell, SHELL_DONE, err)) < 0)
 		return r;
 	if (shell->reply.response_bytes > MAILBOX_BYTES ||
@@ -437,7 +468,7 @@ int shell_invoke(struct shell *shell, const struct template *template, const voi
 
 int shell_counters(struct shell *shell, struct vm_counters *ret_counters, struct err *err)
 {
-	int r = send_order(shell, SHELL_COUNT, NULL, 0, err);
+	int r = send_order(shell, SHELL_COUNT, NULL, err);
 
 	if (r == 0)
 		r = receive_reply(shell, SHELL_COUNTED, err);

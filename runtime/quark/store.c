@@ -98,7 +98,13 @@ static int add_name(struct store_names *names, const char *name)
 
 int store_list(const struct paths *paths, struct store_names *ret_names, struct err *err)
 {
-	cleanup_free char *folder = paths_in_home(paths, TEMPLATES_FOLDER, NULL);
+	return store_list_in(paths, TEMPLATES_FOLDER, ret_names, err);
+}
+
+int store_list_in(const struct paths *paths, const char *below, struct store_names *ret_names,
+		  struct err *err)
+{
+	cleanup_free char *folder = paths_in_home(paths, below, NULL);
 	cleanup_dir DIR *dir = NULL;
 	struct dirent *entry;
 	int r = 0;
@@ -177,7 +183,7 @@ uint64_t folder_disk_bytes(const char *folder)
 
 	while (dir && (entry = readdir(dir)))
 		if (fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    S_ISREG(st.st_mode))
+		    S_ISREG(st.st_mode) && st.st_nlink == 1)
 			bytes += (uint64_t)st.st_blocks * 512;
 	return bytes;
 }

@@ -28,12 +28,17 @@ struct store_names {
 	size_t count;
 };
 int store_list(const struct paths *paths, struct store_names *ret_names, struct err *err);
+
+/* The same of another folder of the home, whose entries are valid names. */
+int store_list_in(const struct paths *paths, const char *folder, struct store_names *ret_names,
+		  struct err *err);
 void store_names_done(struct store_names *names);
 
 /* Removes a template: it vanishes at once, then its files go. -ENOENT when there is none. */
 int store_remove(const struct paths *paths, const char *name, struct err *err);
 
-/* Bytes that the files of a folder take on the disk; holes take none. */
+/* Bytes that the files of a folder take on the disk; holes take none, and files that others have a
+ * link to do not count: what the removal of the folder frees. */
 uint64_t folder_disk_bytes(const char *folder);
 
 /* Removes a flat folder and the files in it. */

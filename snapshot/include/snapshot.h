@@ -3,8 +3,11 @@
  * libsnapshot: templates on disk, and VMs captured into them and restored from them.
  *
  * A template is a folder: manifest.json (committed last), and the files it names: a state file, one
- * memory layer, and optionally a working-set record. docs/snapshot-format.md is the normative
- * description. A template is immutable: replacing one means new files and a new manifest.
+ * memory layer, and optionally a working-set record, a base and an image. With a base, the layer
+ * holds only the extents that the manifest lists, and the rest of memory is the base's: the whole
+ * memory layer of another template. Base and image are hard links, so a template is complete by
+ * itself and all that have them share them in the page cache. docs/snapshot-format.md is the
+ * normative description. A template is immutable: replacing one means new files and a new manifest.
  */
 #pragma once
 
@@ -15,7 +18,7 @@
 #include "err.h"
 #include "lumper.h"
 
-#define SNAPSHOT_FORMAT_VERSION 1u
+#define SNAPSHOT_FORMAT_VERSION 2u
 
 enum {
 	SNAPSHOT_NAME_MAX = 64, /* of a file in a template, NUL included */
@@ -23,6 +26,7 @@ enum {
 	SNAPSHOT_STATE_MAX_BYTES = 1 << 20,
 	SNAPSHOT_MANIFEST_MAX_BYTES = 64 << 10,
 	WORKING_SET_MAX = 4096, /* entries */
+	SNAPSHOT_EXTENTS_MAX = 64,
 };
 
 /* --- manifest ----------------------------------------------------------------------------- */
@@ -31,6 +35,11 @@ struct snapshot_file {
 	char name[SNAPSHOT_NAME_MAX]; /* plain file name inside the folder; empty: absent */
 	uint64_t bytes;
 	uint64_t digest[2]; /* XXH3-128, low and high half; a memory layer's is over its data */
+};
+
+/* Page-aligned, ascending, not touching each other. */
+struct snapshot_extent {
+	uint64_t offset, bytes; /* of guest memory, and of the layer's file alike */
 };
 
 struct manifest {
@@ -47,8 +56,12 @@ struct manifest {
 	uint64_t realtime_ns;	/* host CLOCK_REALTIME at capture */
 	uint64_t nonzero_pages; /* of the memory layer */
 	char inputs[SNAPSHOT_NAME_MAX]; /* digest of all that went into the build; may be empty */
-	char wake[16];			/* "direct" */
+	char wake[16];			/* "run0" or "direct"; empty in a base: no function */
 	struct snapshot_file state, memory, working_set;
+	struct snapshot_file base;	/* absent: `memory` is whole */
+	struct snapshot_file image;	/* mapped at GUEST_IMAGE_GPA; absent: none */
+	uint32_t extent_count;		/* 0 without a base */
+	struct snapshot_extent extents[SNAPSHOT_EXTENTS_MAX];
 };
 
 /* Pure, bounded: fuzzed. The text ends in a checksum over all before it. */
@@ -67,20 +80,21 @@ int state_decode(struct vm_state *ret_state, const uint8_t *buf, size_t bytes, s
 /* --- working set -------------------------------------------------------------------------- */
 
 struct working_set_entry {
-	uint64_t offset; /* of the page in the memory layer */
+	uint64_t offset; /* of the page in guest memory; with WORKING_SET_IMAGE: in the image */
 	uint64_t gva;	 /* where the function sees it; 0: kernel or page-table page */
 	uint32_t flags;	 /* WORKING_SET_* */
 };
 #define WORKING_SET_WRITTEN 1u
+#define WORKING_SET_IMAGE 2u
 
 struct working_set {
 	uint32_t count;
-	struct working_set_entry entries[WORKING_SET_MAX]; /* ascending by offset */
+	struct working_set_entry entries[WORKING_SET_MAX]; /* memory, then image; each ascending */
 };
 
 int working_set_encode(const struct working_set *set, uint8_t *buf, size_t cap, size_t *ret_bytes);
-int working_set_decode(struct working_set *ret_set, uint64_t memory_bytes, const uint8_t *buf,
-		       size_t bytes, struct err *err);
+int working_set_decode(struct working_set *ret_set, uint64_t memory_bytes, uint64_t image_bytes,
+		       const uint8_t *buf, size_t bytes, struct err *err);
 
 /* --- page I/O ----------------------------------------------------------------------------- */
 
@@ -107,22 +121,37 @@ const struct page_io_ops *page_io_default(void);
 
 /* --- capture ------------------------------------------------------------------------------ */
 
+/* A file that a template shares with others: linked into its folder, or copied where that is
+ * another file system. */
+struct shared_file {
+	int fd; /* borrowed */
+	uint64_t bytes;
+	uint64_t digest[2];
+};
+
 struct capture_config {
 	const char *folder;		    /* made when absent; its template is replaced */
 	const struct manifest *description; /* names and texts; sizes and digests are filled here */
 	const struct page_io_ops *page_io;  /* NULL: default */
 	const struct working_set *working_set; /* NULL: none */
+	/* A whole memory layer of the VM's size; NULL: none. The new layer gets few extents, so
+	 * that pages that are equal lie in them, too, where little would be saved. */
+	const struct shared_file *base;
+	const struct shared_file *image; /* NULL: none */
+	const struct shared_file *mapped; /* what the VM's memory is a private mapping of, with or
+					   * without a base: its holes need not be read. NULL: not
+					   * known */
 
 	/* For tests of crash safety: called with the name of each step before it; may be NULL. */
 	void (*step)(void *context, const char *name);
 	void *step_context;
 };
 
-/* Writes the stopped VM. Order: state, memory, working set, each fsynced; manifest under a
- * temporary name, fsync, rename, fsync of the folder; then the files of the replaced template are
- * removed. At every moment the folder holds the old template or the new one, complete. Blocking;
- * the mailbox is left out of the memory layer. -EBUSY while another process writes into the
- * folder. */
+/* Writes the stopped VM. Order: state, base, image, memory, working set, each fsynced; manifest
+ * under a temporary name, fsync, rename, fsync of the folder; then the files of the replaced
+ * template are removed. At every moment the folder holds the old template or the new one, complete.
+ * Blocking; the mailbox is left out of the memory layer. -EBUSY while another process writes into
+ * the folder. */
 int snapshot_capture(struct vm *vm, const struct capture_config *config, struct err *err);
 
 /* Adds or replaces the working-set record of a committed template, by the same commit order. */
@@ -132,8 +161,8 @@ int template_set_working_set(const char *folder, const struct working_set *set, 
 
 struct template;
 
-/* Opens and checks manifest, state (checksums, decoding) and the memory layer's size. The page
- * contents are only checked by template_verify. Positive results never occur. */
+/* Opens and checks manifest, state (checksums, decoding) and the sizes of memory layer, base and
+ * image. The page contents are only checked by template_verify. Positive results never occur. */
 int template_open(struct template **ret_template, const char *folder, struct err *err);
 struct template *template_free(struct template *template);
 
@@ -149,6 +178,12 @@ const struct working_set *template_working_set(const struct template *template);
 int template_memory_fd(const struct template *template); /* borrowed, read-only */
 int template_state_fd(const struct template *template);	 /* borrowed, read-only */
 int template_working_set_fd(const struct template *template); /* borrowed, or -1 */
+int template_base_fd(const struct template *template);	/* borrowed, read-only, or -1 */
+int template_image_fd(const struct template *template); /* borrowed, read-only, or -1 */
+
+/* Digest and size of a file that is to be shared, such as an image: XXH3-128 over its bytes. Of a
+ * base, the digest is that of its own template's memory layer. */
+int shared_file_digest(int fd, struct shared_file *ret_file, struct err *err);
 
 /* Reads everything and compares every digest. 0, or -EBADMSG naming the file. */
 int template_verify(const struct template *template, struct err *err);
@@ -161,17 +196,31 @@ struct restore_config {
 	const struct working_set *working_set; /* NULL: none */
 	int mailbox_fd; /* borrowed: 2 MiB memfd to map over the mailbox; -1: private memory */
 	enum vm_timers timers;
+	bool has_base;	/* base_fd is a whole layer, memory_fd holds the extents */
+	int base_fd;	/* borrowed */
+	const struct snapshot_extent *extents; /* borrowed for the call */
+	uint32_t extent_count;
+	bool has_image; /* image_fd is mapped too */
+	int image_fd;	/* borrowed */
+	uint64_t image_bytes;
 };
 
-/* Maps the memory layer copy-on-write over the VM's range and loads the state. The VM must be empty
- * and of the same shape (memory, vCPUs, CPU template). */
+/* Fills memory, base, image and extents of `config` from a template; the other members are left as
+ * they are. */
+void restore_config_of(const struct template *template, struct restore_config *ret_config);
+
+/* Maps the memory layer, or base and extents, copy-on-write over the VM's range, maps the image,
+ * and loads the state. The VM must be empty and of the same shape (memory, vCPUs, CPU template).
+ * With extents, its range is unmapped for a moment, so no other thread may map anything meanwhile;
+ * after a failure the VM is unusable. */
 int snapshot_map_memory(struct vm *vm, const struct restore_config *config, struct err *err);
 int snapshot_restore(struct vm *vm, const struct restore_config *config, struct err *err);
 
 /* --- recording a working set -------------------------------------------------------------- */
 
-/* Watches which pages of an empty VM are touched, and serves them from a template's memory layer,
- * one by one (userfaultfd). Use: recorder_new, vm_state_set, run one request, recorder_finish.
+/* Watches which pages of an empty VM are touched, and serves them from a template's files,
+ * one by one (userfaultfd). Use: recorder_new, vm_state_set, run one request, recorder_finish while
+ * the function is at its DONE.
  * Needs CAP_SYS_PTRACE or vm.unprivileged_userfaultfd, because KVM's own accesses count too. The
  * recorder has a thread of its own and must outlive every access to the VM's memory. */
 struct recorder;

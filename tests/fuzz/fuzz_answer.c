@@ -44,6 +44,14 @@ static void read_log(const uint8_t *mailbox, size_t cap)
 	check(mailbox_log_read(mailbox, text, cap) <= cap);
 }
 
+static void read_failure(const uint8_t *mailbox, size_t cap)
+{
+	cleanup_free char *text = malloc(cap + 1);
+
+	check(text != NULL);
+	check(mailbox_failure_read(mailbox, text, cap) <= cap);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
 	cleanup_free uint8_t *mailbox = calloc(1, MAILBOX_BYTES);
@@ -53,5 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	read_answer(mailbox);
 	read_log(mailbox, MAILBOX_LOG_MAX);
 	read_log(mailbox, bytes ? data[0] : 0);
+	read_failure(mailbox, MAILBOX_LOG_MAX);
+	read_failure(mailbox, bytes ? data[0] : 0);
 	return 0;
 }

@@ -7,7 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../runtime/quark/function_allowed.c"
 #include "../../runtime/quark/function_config.c"
+#include "../../runtime/quark/function_words.c"
+#include "../../runtime/quark/string_list.c"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
@@ -17,13 +20,40 @@ static void check(int holds)
 		abort();
 }
 
-static void check_list(const struct string_list *list)
+static void check_list(const struct string_list *list, size_t longest)
 {
 	check(list->count <= FUNCTION_LIST_MAX);
 	check(!list->items || !list->items[list->count]);
 	for (size_t i = 0; i < list->count; i++)
-		check(strlen(list->items[i]) <= FUNCTION_NAME_MAX &&
-		      !strstr(list->items[i], "/../"));
+		check(strlen(list->items[i]) <= longest);
+}
+
+static void check_paths(const struct string_list *list)
+{
+	check_list(list, FUNCTION_NAME_MAX);
+	for (size_t i = 0; i < list->count; i++)
+		check(!strchr("/.", list->items[i][0]) && !strstr(list->items[i], "/."));
+}
+
+static void check_env(const struct string_list *list)
+{
+	check_list(list, FUNCTION_TEXT_MAX);
+	for (size_t i = 0; i < list->count; i++)
+		check(strchr(list->items[i], '=') && strncmp(list->items[i], "QUARK_", 6) != 0);
+}
+
+static void check_config(const struct function_config *config)
+{
+	check_paths(&config->sources);
+	check_list(&config->libs, FUNCTION_NAME_MAX);
+	check_list(&config->command, FUNCTION_TEXT_MAX);
+	check_list(&config->contract_options, FUNCTION_TEXT_MAX);
+	check_env(&config->env);
+	check(config->lang <= LANG_SH && config->contract <= CONTRACT_LAMBDA);
+	check(config->wake <= WAKE_DIRECT && config->warm_up <= FUNCTION_WARM_UP_MAX);
+	check(!config->handler || (config->handler[0] != '-' && !strstr(config->handler, "/../")));
+	check(config->memory_mib <= 8192 && config->memory_mib % 2 == 0);
+	check(config->vcpus <= VM_VCPUS_MAX);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
@@ -37,10 +67,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 		check(err.code < 0 && err.message[0]);
 		return 0;
 	}
-	check_list(&config.sources);
-	check_list(&config.libs);
-	check_list(&config.files);
-	check(config.memory_mib >= 32 && config.memory_mib <= 8192 && config.memory_mib % 2 == 0);
-	check(config.vcpus >= 1 && config.vcpus <= VM_VCPUS_MAX);
+	check_config(&config);
 	return 0;
 }

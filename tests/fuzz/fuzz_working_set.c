@@ -11,7 +11,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
-enum { MEMORY_BYTES = 64 << 20 };
+enum { MEMORY_BYTES = 64 << 20, IMAGE_BYTES = 16 << 20 };
 
 static void decode(const uint8_t *data, size_t bytes)
 {
@@ -22,7 +22,7 @@ static void decode(const uint8_t *data, size_t bytes)
 
 	if (!set)
 		return;
-	if (working_set_decode(set, MEMORY_BYTES, data, bytes, &err) < 0) {
+	if (working_set_decode(set, MEMORY_BYTES, IMAGE_BYTES, data, bytes, &err) < 0) {
 		if (!err.message[0])
 			abort();
 		return;

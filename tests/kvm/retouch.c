@@ -89,14 +89,14 @@ static void change_state_version(struct folder *folder)
 
 static void change_manifest_version(struct folder *folder)
 {
-	static const char version[] = "\"format_version\":\t1";
+	static const char version[] = "\"format_version\":\t2";
 	char ending[sizeof(MANIFEST_ENDING)];
 	size_t bytes, body;
 	cleanup_free char *text = (char *)read_at(folder->fd, MANIFEST_NAME, &bytes);
 	char *at = strstr(text, version);
 
 	REQUIRE(at && bytes > strlen(MANIFEST_ENDING), "no version in the manifest");
-	at[strlen(version) - 1] = '2';
+	at[strlen(version) - 1] = '3';
 	body = bytes - strlen(MANIFEST_ENDING);
 	(void)snprintf(ending, sizeof(ending), "\"checksum\":\t\"xxh3-64:%016llx\"\n}\n",
 		       (unsigned long long)checksum64(text, body));

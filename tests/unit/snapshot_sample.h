@@ -23,6 +23,7 @@
 enum {
 	SAMPLE_MEMORY_BYTES = 32 << 20,
 	SAMPLE_MAILBOX_GPA = 6 << 20,
+	SAMPLE_IMAGE_BYTES = 2 << 20,
 	FLIPS = 10000,
 	FLIP_SEED = 20231107,
 };
@@ -104,10 +105,16 @@ static inline struct manifest sample_manifest(void)
 		.realtime_ns = 1700000000123456789u,
 		.nonzero_pages = 4242,
 		.inputs = "0123456789abcdef",
-		.wake = "direct",
+		.wake = "run0",
 		.state = {"state-0000000000000001", 12345, {0x1111, 0x2222222222222222}},
 		.memory = {"memory-0000000000000001", SAMPLE_MEMORY_BYTES, {~0ull, 0}},
-		.working_set = {"working_set-0000000000000002", 104, {3, 4}},
+		.working_set = {"working_set-0000000000000002", 128, {3, 4}},
+		.base = {"base-0000000000000001", SAMPLE_MEMORY_BYTES, {5, 6}},
+		.image = {"image-0000000000000001", SAMPLE_IMAGE_BYTES, {7, 8}},
+		.extent_count = 3,
+		.extents = {{0, 0x1000},
+			    {0x10000, 0x20000},
+			    {SAMPLE_MEMORY_BYTES - 0x3000, 0x3000}},
 	};
 }
 
@@ -117,10 +124,20 @@ static inline struct working_set *sample_working_set(void)
 	struct working_set *set = calloc(1, sizeof(*set));
 
 	assert_non_null(set);
-	set->count = 3;
+	set->count = 4;
 	set->entries[0] = (struct working_set_entry){0x1000, 0, 0};
 	set->entries[1] = (struct working_set_entry){0x3000, 0x7f0000001000, WORKING_SET_WRITTEN};
 	set->entries[2] = (struct working_set_entry){SAMPLE_MEMORY_BYTES - 4096, 0x400000, 0};
+	set->entries[3] = (struct working_set_entry){0x2000, 0x7f0000003000, WORKING_SET_IMAGE};
+	return set;
+}
+
+/* Without the page of the image. The caller frees it. */
+static inline struct working_set *memory_working_set(void)
+{
+	struct working_set *set = sample_working_set();
+
+	set->count = 3;
 	return set;
 }
 
@@ -179,14 +196,22 @@ static inline void assert_flips_refused(sample_decoder decode, const uint8_t *da
 
 /* --- files ----------------------------------------------------------------------------------- */
 
-static inline void assert_equals_golden(const char *name, const void *data, size_t bytes)
+/* The caller frees it. */
+static inline uint8_t *read_golden(const char *name, size_t *ret_bytes)
 {
-	cleanup_free uint8_t *golden = NULL;
+	uint8_t *golden = NULL;
 	char path[512];
-	size_t golden_bytes;
 
 	(void)snprintf(path, sizeof(path), "%s/tests/unit/golden/%s", TEST_SOURCE_DIR, name);
-	assert_int_equal(file_read(path, 1 << 20, &golden, &golden_bytes, NULL), 0);
+	assert_int_equal(file_read(path, 1 << 20, &golden, ret_bytes, NULL), 0);
+	return golden;
+}
+
+static inline void assert_equals_golden(const char *name, const void *data, size_t bytes)
+{
+	size_t golden_bytes;
+	cleanup_free uint8_t *golden = read_golden(name, &golden_bytes);
+
 	assert_int_equal(bytes, golden_bytes);
 	assert_memory_equal(data, golden, bytes);
 }

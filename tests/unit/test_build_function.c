@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Building a function with a compiler that is a script: how it is called, what its failure looks
- * like, what the initramfs holds, and what the digest depends on.
+ * like, which files come of it, and what the digest depends on.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,16 +18,15 @@
 #include "quark/build_args.c"
 #include "quark/build_digest.c"
 #include "quark/build_function.c"
-#include "quark/build_initramfs.c"
-#include "quark/function_config.c"
+
+#include <fts.h>
 
 /* Each test has a folder with a function, a compiler, and the files of an installed quark. */
 struct fixture {
-	char root[64], function[80], work[80], compiler[80], kernel[80], init[80];
+	char root[64], function[80], work[80], compiler[80];
 	struct build_paths paths;
 	struct function_config config;
-	char initrd[PATH_MAX];
-	char *output;
+	char *files, *output;
 	struct err err;
 };
 
@@ -71,21 +70,18 @@ static int setup(void **state)
 		return -1;
 	folder(f, "function", f->function, sizeof(f->function));
 	folder(f, "function/data", data, sizeof(data));
-	folder(f, "work", f->work, sizeof(f->work));
 	(void)snprintf(f->compiler, sizeof(f->compiler), "%s/cc", f->root);
-	(void)snprintf(f->kernel, sizeof(f->kernel), "%s/kernel", f->root);
-	(void)snprintf(f->init, sizeof(f->init), "%s/init", f->root);
 	put(f, "cc", good_compiler, 0755);
-	put(f, "kernel", "kernel", 0644);
-	put(f, "init", "PID 1", 0755);
 	put(f, "quark.h", "header", 0644);
 	put(f, "libquark.a", "library", 0644);
 	put(f, "function/main.c", "int main;", 0644);
 	put(f, "function/data/x.bin", "12345", 0600);
 	put(f, "function/" FUNCTION_CONFIG_FILE,
 	    "{\"libs\": [\"z\"], \"cflags\": [\"-DX\"], \"files\": [\"data/x.bin\"]}", 0644);
-	f->paths = (struct build_paths){f->compiler, f->root, f->root, f->init};
-	return function_config_read(&f->config, f->function, &f->err);
+	f->paths = (struct build_paths){f->compiler, f->root, f->root};
+	return function_config_read(&f->config, f->function, &f->err) < 0
+		       ? -1
+		       : function_config_complete(&f->config, &f->err);
 }
 
 static int teardown(void **state)
@@ -101,16 +97,23 @@ static int teardown(void **state)
 	if (walk)
 		(void)fts_close(walk);
 	function_config_done(&f->config);
+	free(f->files);
 	free(f->output);
 	free(f);
 	return 0;
 }
 
+/* Each time into a fresh folder. */
 static int build(struct fixture *f)
 {
+	static unsigned int number;
+
 	free(f->output);
-	f->output = NULL;
-	return function_build(&f->config, &f->paths, f->work, f->initrd, &f->output, &f->err);
+	free(f->files);
+	f->output = f->files = NULL;
+	(void)snprintf(f->work, sizeof(f->work), "%s/work%u", f->root, number++);
+	assert_int_equal(mkdir(f->work, 0700), 0);
+	return function_build(&f->config, &f->paths, f->work, &f->files, &f->output, &f->err);
 }
 
 static void assert_line(const char *text, const char *line)
@@ -164,13 +167,13 @@ static void test_compiler_is_killed(void **state)
 static void test_compiler_is_missing(void **state)
 {
 	struct fixture *f = *state;
-	char digest[FUNCTION_DIGEST_BYTES];
+	cleanup_digest struct digest *digest = digest_new();
 
+	assert_non_null(digest);
 	f->paths.compiler = "no-such-compiler";
 	assert_int_equal(build(f), -ENOENT);
 	assert_non_null(strstr(f->err.message, "no-such-compiler"));
-	assert_int_equal(function_digest(&f->config, &f->paths, f->kernel, digest, &f->err),
-			 -ENOENT);
+	assert_int_equal(function_digest(&f->config, &f->paths, digest, &f->err), -ENOENT);
 }
 
 static void test_compiler_prints_without_end(void **state)
@@ -182,80 +185,80 @@ static void test_compiler_prints_without_end(void **state)
 	assert_int_equal(strlen(f->output), COMPILER_OUTPUT_MAX);
 }
 
-/* --- the initramfs ------------------------------------------------------------------------- */
+/* --- the files ----------------------------------------------------------------------------- */
 
-enum { NEWC_HEADER_BYTES = 110, NEWC_FIELD_DIGITS = 8 };
-
-static unsigned long newc_field(const uint8_t *header, int index)
+/* One line "mode size path" for each entry below. */
+static void list(const char *folder, char *text, size_t room)
 {
-	char digits[NEWC_FIELD_DIGITS + 1] = {};
+	char *roots[] = {(char *)folder, NULL};
+	FTS *walk = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, by_name);
+	FTSENT *entry;
+	size_t n = 0;
 
-	memcpy(digits, header + 6 + index * NEWC_FIELD_DIGITS, NEWC_FIELD_DIGITS);
-	return strtoul(digits, NULL, 16);
+	assert_non_null(walk);
+	text[0] = '\0';
+	while ((entry = fts_read(walk)))
+		if (entry->fts_info != FTS_DP && entry->fts_level > 0)
+			n += (size_t)snprintf(text + n, room - n, "%o %lld %s\n",
+					      entry->fts_statp->st_mode,
+					      S_ISDIR(entry->fts_statp->st_mode)
+						      ? 0ll
+						      : (long long)entry->fts_statp->st_size,
+					      entry->fts_path + strlen(folder) + 1);
+	(void)fts_close(walk);
 }
 
-/* One line "mode size rdev name" for each entry; checks magic, owner, time and the trailer. */
-static void newc_list(const uint8_t *data, size_t bytes, char *text, size_t room)
-{
-	size_t at = 0, n = 0;
-
-	for (;;) {
-		const uint8_t *h = data + at;
-		const char *name = (const char *)h + NEWC_HEADER_BYTES;
-		unsigned long size, name_bytes;
-
-		assert_true(at + NEWC_HEADER_BYTES < bytes);
-		assert_memory_equal(h, "070701", 6);
-		for (int field = 2; field <= 3; field++)
-			assert_int_equal(newc_field(h, field), 0);
-		assert_int_equal(newc_field(h, 5), 0);
-		size = newc_field(h, 6);
-		name_bytes = newc_field(h, 11);
-		assert_int_equal(strlen(name) + 1, name_bytes);
-		at += (NEWC_HEADER_BYTES + name_bytes + 3) & ~3ul;
-		if (strcmp(name, "TRAILER!!!") == 0)
-			break;
-		n += (size_t)snprintf(text + n, room - n, "%lo %lu %lu:%lu %s\n", newc_field(h, 1),
-				      size, newc_field(h, 9), newc_field(h, 10), name);
-		at += (size + 3) & ~3ul;
-	}
-	assert_int_equal(at, bytes);
-}
-
-static void test_initramfs(void **state)
+static void test_files_of_c(void **state)
 {
 	struct fixture *f = *state;
-	cleanup_free uint8_t *data = NULL;
 	char text[1024];
-	size_t bytes;
 
 	assert_int_equal(build(f), 0);
-	assert_int_equal(file_read(f->initrd, 1 << 20, &data, &bytes, &f->err), 0);
-	newc_list(data, bytes, text, sizeof(text));
-	assert_string_equal(text, "40755 0 0:0 dev\n"
-				  "40755 0 0:0 proc\n"
-				  "40755 0 0:0 sys\n"
-				  "40755 0 0:0 tmp\n"
-				  "40755 0 0:0 function\n"
-				  "20600 0 5:1 dev/console\n"
-				  "100755 5 0:0 init\n"
-				  "100755 8 0:0 function/function\n"
-				  "40755 0 0:0 function/data\n"
-				  "100644 5 0:0 function/data/x.bin\n");
+	list(f->files, text, sizeof(text));
+	assert_string_equal(text, "40755 0 function\n"
+				  "40755 0 function/data\n"
+				  "100644 5 function/data/x.bin\n"
+				  "100755 8 function/function\n");
 }
 
-static void test_same_inputs_same_initramfs(void **state)
+/* Whatever the caller's umask and the folder's permissions are. */
+static void test_files_of_a_script(void **state)
+{
+	const mode_t umask_before = umask(077);
+	struct fixture *f = *state;
+	char text[1024], path[PATH_MAX];
+
+	put(f, "function/run.sh", "#!/bin/sh\n", 0700);
+	put(f, "function/.secret", "hidden", 0600);
+	(void)snprintf(path, sizeof(path), "%s/link", f->function);
+	assert_int_equal(symlink("/etc/shadow", path), 0);
+	f->config.lang = LANG_SH;
+	string_list_done(&f->config.files);
+	assert_int_equal(build(f), 0);
+	list(f->files, text, sizeof(text));
+	(void)umask(umask_before);
+	assert_string_equal(text, "40755 0 function\n"
+				  "40755 0 function/data\n"
+				  "100644 5 function/data/x.bin\n"
+				  "100644 59 function/function.json\n"
+				  "120777 11 function/link\n"
+				  "100644 9 function/main.c\n"
+				  "100755 10 function/run.sh\n");
+}
+
+static void test_file_behind_a_link(void **state)
 {
 	struct fixture *f = *state;
-	cleanup_free uint8_t *first = NULL, *second = NULL;
-	size_t first_bytes, second_bytes;
+	char path[PATH_MAX];
 
+	(void)snprintf(path, sizeof(path), "%s/data/x.bin", f->function);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(symlink("/etc/passwd", path), 0);
+	assert_int_equal(build(f), -EXDEV);
+	assert_non_null(strstr(f->err.message, "leads out of the folder"));
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(symlink("../main.c", path), 0);
 	assert_int_equal(build(f), 0);
-	assert_int_equal(file_read(f->initrd, 1 << 20, &first, &first_bytes, &f->err), 0);
-	assert_int_equal(build(f), 0);
-	assert_int_equal(file_read(f->initrd, 1 << 20, &second, &second_bytes, &f->err), 0);
-	assert_int_equal(first_bytes, second_bytes);
-	assert_memory_equal(first, second, first_bytes);
 }
 
 static void test_missing_file(void **state)
@@ -273,56 +276,75 @@ static void test_missing_workdir(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_int_equal(rmdir(f->work), 0);
-	assert_int_equal(build(f), -ENOENT);
+	assert_int_equal(function_build(&f->config, &f->paths, "/nonexistent", &f->files,
+					&f->output, &f->err),
+			 -ENOENT);
 }
 
 /* --- the digest ---------------------------------------------------------------------------- */
 
-static void digest(struct fixture *f, char ret_digest[FUNCTION_DIGEST_BYTES])
+static void digest_of(struct fixture *f, char ret_digest[DIGEST_TEXT_BYTES])
 {
-	if (function_digest(&f->config, &f->paths, f->kernel, ret_digest, &f->err) < 0)
+	cleanup_digest struct digest *digest = digest_new();
+
+	assert_non_null(digest);
+	if (function_digest(&f->config, &f->paths, digest, &f->err) < 0)
 		fail_msg("%s", f->err.message);
+	digest_finish(digest, ret_digest);
 }
 
 static void test_digest_is_stable(void **state)
 {
 	struct fixture *f = *state;
-	char a[FUNCTION_DIGEST_BYTES], b[FUNCTION_DIGEST_BYTES];
+	char a[DIGEST_TEXT_BYTES], b[DIGEST_TEXT_BYTES];
 
-	digest(f, a);
+	digest_of(f, a);
 	put(f, "function/main.c", "int main;", 0644);
 	put(f, "function/.main.c.swp", "an editor's", 0644);
-	digest(f, b);
+	digest_of(f, b);
 	assert_string_equal(a, b);
-	assert_int_equal(strspn(a, "0123456789abcdef"), FUNCTION_DIGEST_BYTES - 1);
+	assert_int_equal(strspn(a, "0123456789abcdef"), DIGEST_TEXT_BYTES - 1);
+}
+
+static void check_seen(struct fixture *f, const char *const *names, size_t count, const char *text)
+{
+	char before[DIGEST_TEXT_BYTES], after[DIGEST_TEXT_BYTES];
+
+	for (size_t i = 0; i < count; i++) {
+		digest_of(f, before);
+		put(f, names[i], text, 0755);
+		digest_of(f, after);
+		if (strcmp(before, after) == 0)
+			fail_msg("%s changed and the digest did not", names[i]);
+	}
 }
 
 static void test_digest_sees_every_input(void **state)
 {
-	static const char *const names[] = {"function/main.c",	   "function/data/x.bin",
-					    "function/new.h",	   "init",
-					    "quark.h",		   "libquark.a",
-					    "kernel",		   "cc"};
+	static const char *const of_c[] = {"function/main.c", "function/data/x.bin",
+					   "function/new.h",  "quark.h",
+					   "libquark.a",      "cc"};
+	static const char *const of_script[] = {"function/main.c", "function/data/x.bin",
+						"function/data/.y"};
 	struct fixture *f = *state;
-	char before[FUNCTION_DIGEST_BYTES], after[FUNCTION_DIGEST_BYTES];
+	char before[DIGEST_TEXT_BYTES], after[DIGEST_TEXT_BYTES], path[PATH_MAX];
 
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		digest(f, before);
-		put(f, names[i], "something else", 0755);
-		digest(f, after);
-		if (strcmp(before, after) == 0)
-			fail_msg("%s changed and the digest did not", names[i]);
-	}
-	digest(f, before);
-	f->config.memory_mib += 2;
-	digest(f, after);
+	check_seen(f, of_c, ARRAY_SIZE(of_c), "something else");
+	digest_of(f, before);
+	f->config.lang = LANG_SH;
+	digest_of(f, after);
 	assert_string_not_equal(before, after);
-	f->config.vcpus++;
-	digest(f, before);
+	check_seen(f, of_script, ARRAY_SIZE(of_script), "another thing");
+	digest_of(f, before);
+	put(f, "function/data/x.bin", "another thing", 0644); /* no longer executable */
+	digest_of(f, after);
 	assert_string_not_equal(before, after);
-	f->config.cpu_template = CPU_TEMPLATE_HOST;
-	digest(f, after);
+	(void)snprintf(path, sizeof(path), "%s/link", f->function);
+	assert_int_equal(symlink("a", path), 0);
+	digest_of(f, before);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(symlink("b", path), 0);
+	digest_of(f, after);
 	assert_string_not_equal(before, after);
 }
 
@@ -336,8 +358,9 @@ int main(void)
 		TEST(test_compiler_is_killed),
 		TEST(test_compiler_is_missing),
 		TEST(test_compiler_prints_without_end),
-		TEST(test_initramfs),
-		TEST(test_same_inputs_same_initramfs),
+		TEST(test_files_of_c),
+		TEST(test_files_of_a_script),
+		TEST(test_file_behind_a_link),
 		TEST(test_missing_file),
 		TEST(test_missing_workdir),
 		TEST(test_digest_is_stable),

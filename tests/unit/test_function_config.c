@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "quark/function_allowed.c"
 #include "quark/function_config.c"
 
 static int parse(const char *text, struct function_config *ret_config, struct err *err)
@@ -28,11 +29,13 @@ static void test_defaults(void **state)
 
 	(void)state;
 	assert_int_equal(parse("{}", &config, &err), 0);
-	assert_int_equal(config.memory_mib, 64);
-	assert_int_equal(config.vcpus, 1);
+	assert_int_equal(config.memory_mib, 0);
+	assert_int_equal(config.vcpus, 0);
 	assert_int_equal(config.cpu_template, CPU_TEMPLATE_PORTABLE);
 	assert_int_equal(config.sources.count, 0);
 	assert_null(config.libs.items);
+	assert_int_equal(config.lang, LANG_NONE);
+	assert_null(config.image);
 }
 
 static void test_every_member(void **state)
@@ -56,6 +59,36 @@ static void test_every_member(void **state)
 	assert_int_equal(config.memory_mib, 8192);
 	assert_int_equal(config.vcpus, 8);
 	assert_int_equal(config.cpu_template, CPU_TEMPLATE_HOST);
+}
+
+static void test_members_of_languages(void **state)
+{
+	cleanup_function_config struct function_config config = {};
+	struct err err = {};
+
+	(void)state;
+	assert_int_equal(
+		parse("{\"lang\": \"python\", \"handler\": \"pkg/main.handle\","
+		      "\"image\": \"../images/python.tar\", \"contract\": \"lambda\","
+		      "\"contract_options\": [\"--port\", \"9001\"],"
+		      "\"command\": [\"sh\", \"-c\", \"exec ./x\\n\"],"
+		      "\"env\": {\"A\": \"1\", \"B_2\": \"x=y \\u00e4\"},"
+		      "\"wake\": \"direct\", \"pure\": true, \"warm_up\": 10000,"
+		      "\"memory_limit_mib\": 1}",
+		      &config, &err),
+		0);
+	assert_int_equal(config.lang, LANG_PYTHON);
+	assert_string_equal(config.handler, "pkg/main.handle");
+	assert_string_equal(config.image, "../images/python.tar");
+	assert_int_equal(config.contract, CONTRACT_LAMBDA);
+	assert_string_equal(config.contract_options.items[1], "9001");
+	assert_string_equal(config.command.items[2], "exec ./x\n");
+	assert_string_equal(config.env.items[0], "A=1");
+	assert_string_equal(config.env.items[1], "B_2=x=y \xc3\xa4");
+	assert_int_equal(config.wake, WAKE_DIRECT);
+	assert_true(config.pure);
+	assert_int_equal(config.warm_up, 10000);
+	assert_int_equal(config.memory_limit_mib, 1);
 }
 
 static void test_refused(void **state)
@@ -110,6 +143,33 @@ static void test_refused(void **state)
 		{"{\"vcpus\": null}", "from 1 to 8"},
 		{"{\"cpu\": \"fast\"}", "neither"},
 		{"{\"cpu\": 1}", "neither"},
+		{"{\"lang\": \"cobol\"}", "not one of c, python, node or sh"},
+		{"{\"lang\": \"\"}", "not one of"},
+		{"{\"lang\": 1}", "not one of"},
+		{"{\"contract\": \"grpc\"}", "libquark, stdio, http or lambda"},
+		{"{\"wake\": \"late\"}", "run0 or direct"},
+		{"{\"pure\": 1}", "neither true nor false"},
+		{"{\"warm_up\": 10001}", "from 0 to 10000"},
+		{"{\"handler\": 1}", "'handler' is no string"},
+		{"{\"handler\": \"\"}", "not allowed"},
+		{"{\"handler\": \"-c\"}", "not allowed"},
+		{"{\"handler\": \"../x.y\"}", "not allowed"},
+		{"{\"handler\": \"/x.y\"}", "not allowed"},
+		{"{\"handler\": \"a b\"}", "not allowed"},
+		{"{\"handler\": \"a;b\"}", "not allowed"},
+		{"{\"image\": \"\"}", "not allowed"},
+		{"{\"image\": \"--x\"}", "not allowed"},
+		{"{\"image\": \"a\\nb\"}", "not allowed"},
+		{"{\"command\": \"ls\"}", "'command' is not a list"},
+		{"{\"env\": [\"A=1\"]}", "'env' is not an object"},
+		{"{\"env\": {\"A\": 1}}", "'A' is no string"},
+		{"{\"env\": {\"\": \"1\"}}", "not allowed"},
+		{"{\"env\": {\"A=B\": \"1\"}}", "not allowed"},
+		{"{\"env\": {\"1A\": \"1\"}}", "not allowed"},
+		{"{\"env\": {\"A\": \"1\", \"A\": \"2\"}}", "twice"},
+		{"{\"env\": {\"QUARK_WAKE\": \"direct\"}}", "not allowed"},
+		{"{\"env\": {\"A B\": \"1\"}}", "not allowed"},
+		{"{\"memory_limit_mib\": 0}", "from 1"},
 	};
 
 	(void)state;
@@ -223,6 +283,13 @@ static int folder_remove(void **state)
 	return 0;
 }
 
+static int read_whole(const struct folder *folder, struct function_config *config, struct err *err)
+{
+	int r = function_config_read(config, folder->path, err);
+
+	return r < 0 ? r : function_config_complete(config, err);
+}
+
 static void test_folder_without_config(void **state)
 {
 	cleanup_function_config struct function_config config = {};
@@ -235,12 +302,16 @@ static void test_folder_without_config(void **state)
 	folder_put(folder, "c.c", "");
 	folder_put(folder, "a.h", "");
 	folder_put(folder, ".hidden.c", "");
-	assert_int_equal(function_config_read(&config, folder->path, &err), 0);
+	assert_int_equal(read_whole(folder, &config, &err), 0);
 	assert_int_equal(config.sources.count, 3);
 	assert_string_equal(config.sources.items[0], "a.c");
 	assert_string_equal(config.sources.items[1], "b.c");
 	assert_string_equal(config.sources.items[2], "c.c");
 	assert_string_equal(config.folder, folder->path);
+	assert_int_equal(config.lang, LANG_C);
+	assert_int_equal(config.wake, WAKE_RUN0);
+	assert_int_equal(config.memory_mib, 96);
+	assert_int_equal(config.vcpus, 1);
 }
 
 static void test_folder_with_config(void **state)
@@ -252,7 +323,7 @@ static void test_folder_with_config(void **state)
 	folder_put(folder, "a.c", "");
 	folder_put(folder, "b.c", "");
 	folder_put(folder, FUNCTION_CONFIG_FILE, "{\"sources\": [\"b.c\"], \"vcpus\": 3}");
-	assert_int_equal(function_config_read(&config, folder->path, &err), 0);
+	assert_int_equal(read_whole(folder, &config, &err), 0);
 	assert_int_equal(config.sources.count, 1);
 	assert_string_equal(config.sources.items[0], "b.c");
 	assert_int_equal(config.vcpus, 3);
@@ -260,17 +331,72 @@ static void test_folder_with_config(void **state)
 
 static void test_bad_folders(void **state)
 {
+	cleanup_function_config struct function_config config = {};
 	const struct folder *folder = *state;
-	struct function_config config;
 	struct err err = {};
 
 	assert_int_equal(function_config_read(&config, "/nonexistent/folder", &err), -ENOENT);
 	assert_non_null(strstr(err.message, "/nonexistent/folder"));
-	assert_int_equal(function_config_read(&config, folder->path, &err), -ENOENT);
+	assert_int_equal(read_whole(folder, &config, &err), -ENOENT);
 	assert_non_null(strstr(err.message, "no C file"));
 	folder_put(folder, FUNCTION_CONFIG_FILE, "{\"vcpus\": 99}");
 	assert_int_equal(function_config_read(&config, folder->path, &err), -EINVAL);
 	assert_non_null(strstr(err.message, FUNCTION_CONFIG_FILE "': 'vcpus'"));
+}
+
+/* What goes together and what does not; the folder has a C file. */
+static void test_completing(void **state)
+{
+	static const struct {
+		const char *text, *words; /* NULL: it is complete */
+	} cases[] = {
+		{"{\"lang\": \"python\", \"image\": \"i\"}", NULL},
+		{"{\"lang\": \"sh\", \"image\": \"i\", \"handler\": \"x.sh\"}", NULL},
+		{"{\"command\": [\"x\"], \"image\": \"i\"}", NULL},
+		{"{\"lang\": \"c\", \"image\": \"i\", \"libs\": [\"z\"]}", NULL},
+		{"{\"wake\": \"direct\", \"pure\": true}", NULL},
+		{"{\"pure\": true}", NULL},
+		{"{\"memory_mib\": 64, \"memory_limit_mib\": 64}", NULL},
+		{"{\"lang\": \"python\"}", "needs an image"},
+		{"{\"command\": [\"x\"]}", "needs an image"},
+		{"{\"lang\": \"python\", \"image\": \"i\", \"libs\": [\"z\"]}",
+		 "'libs' does not go with a function of this language (python)"},
+		{"{\"lang\": \"node\", \"image\": \"i\", \"sources\": [\"a.c\"]}", "'sources'"},
+		{"{\"handler\": \"a.b\"}", "'handler' does not go"},
+		{"{\"lang\": \"c\", \"command\": [\"x\"]}", "'command' does not go"},
+		{"{\"lang\": \"sh\", \"image\": \"i\", \"handler\": \"a\", \"command\": [\"x\"]}",
+		 "which is it"},
+		{"{\"wake\": \"direct\"}", "--pure"},
+		{"{\"wake\": \"direct\", \"pure\": false}", "--pure"},
+		{"{\"memory_limit_mib\": 98}", "more than the guest's 96 MiB"},
+	};
+	const struct folder *folder = *state;
+
+	folder_put(folder, "a.c", "");
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		cleanup_function_config struct function_config config = {};
+		struct err err = {};
+		int r;
+
+		folder_put(folder, FUNCTION_CONFIG_FILE, cases[i].text);
+		r = read_whole(folder, &config, &err);
+		if (r != (cases[i].words ? -EINVAL : 0))
+			fail_msg("%s: %d, %s", cases[i].text, r, err.message);
+		if (cases[i].words && !strstr(err.message, cases[i].words))
+			fail_msg("%s: '%s' does not say '%s'", cases[i].text, err.message,
+				 cases[i].words);
+	}
+}
+
+static void test_memory_fits_the_root(void **state)
+{
+	const struct folder *folder = *state;
+	cleanup_function_config struct function_config config = {};
+
+	folder_put(folder, FUNCTION_CONFIG_FILE, "{\"lang\": \"sh\", \"image\": \"i\"}");
+	assert_int_equal(read_whole(folder, &config, NULL), 0);
+	assert_int_equal(config.memory_mib, FUNCTION_IMAGE_MEMORY_MIB);
+	assert_int_equal(config.sources.count, 0);
 }
 
 static void test_oversized_config(void **state)
@@ -293,12 +419,15 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_every_member),
+		cmocka_unit_test(test_members_of_languages),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_bounds_of_lists),
 		cmocka_unit_test(test_text_needs_no_nul),
 		FOLDER_TEST(test_folder_without_config),
 		FOLDER_TEST(test_folder_with_config),
 		FOLDER_TEST(test_bad_folders),
+		FOLDER_TEST(test_completing),
+		FOLDER_TEST(test_memory_fits_the_root),
 		FOLDER_TEST(test_oversized_config),
 	};
 

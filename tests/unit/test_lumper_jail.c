@@ -52,6 +52,18 @@ static long do_openat(void)
 	return syscall(SYS_openat, AT_FDCWD, "/dev/null", O_RDONLY);
 }
 
+static long do_readlinkat(void)
+{
+	char target[16];
+
+	return syscall(SYS_readlinkat, AT_FDCWD, "/proc/self", target, sizeof(target));
+}
+
+static long do_alarm(void)
+{
+	return syscall(SYS_alarm, 0);
+}
+
 static long do_ptrace(void)
 {
 	return syscall(SYS_ptrace, 0, 0, 0, 0);
@@ -160,6 +172,8 @@ static const struct attempt {
 	{ "push terminal input", do_push_input, 0 },
 	{ "create a VM", do_create_vm, 0 },
 	{ "openat", do_openat, IN_BOOT },
+	{ "readlinkat", do_readlinkat, IN_BOOT },
+	{ "alarm", do_alarm, IN_BOOT },
 	{ "io_uring_setup", do_uring, IN_BOOT },
 	{ "map data", do_map_data, IN_BOOT | IN_SHELL },
 	{ "read the clock", do_clock, IN_BOOT | IN_SHELL },

@@ -7,16 +7,6 @@
 
 #include <errno.h>
 
-static const struct snapshot_file *state_of(const struct manifest *m)
-{
-	return &m->state;
-}
-
-static const struct snapshot_file *working_set_of(const struct manifest *m)
-{
-	return &m->working_set;
-}
-
 static void assert_open_refused(const char *folder, int code, const char *text)
 {
 	struct template *template = NULL;
@@ -42,6 +32,21 @@ static void flip_bit(const char *path, uint64_t bit)
 	assert_int_equal(file_pwrite_all(fd, &byte, 1, (off_t)(bit / 8)), 0);
 }
 
+/* A flip that opening cannot see is found by verifying, which names the file. */
+static void assert_flip_found(const struct fixture *f, const char *path, uint64_t bit)
+{
+	struct template *template;
+	struct err err = {};
+
+	flip_bit(path, bit);
+	template = must_open(f->folder);
+	assert_int_equal(template_verify(template, &err), -EBADMSG);
+	assert_one_line(&err);
+	assert_non_null(strstr(err.message, strrchr(path, '/') + 1));
+	template_free(template);
+	flip_bit(path, bit);
+}
+
 /* Flips in raw pages, holes and the mailbox included, are found by verifying. */
 static void test_memory_flipped(void **state)
 {
@@ -54,18 +59,36 @@ static void test_memory_flipped(void **state)
 	print_message("200 flips, seed %d\n", FLIP_SEED);
 	for (int i = 0; i < 200; i++) {
 		uint64_t bit = sample_random(&seed) % (SAMPLE_MEMORY_BYTES * 8ull);
-		struct template *template;
-		struct err err = {};
 
 		if (i % 2) /* into a page that holds data */
 			bit = (sample_random(&seed) % RUNS * 37 * PAGE) * 8 + bit % (PAGE * 8);
-		flip_bit(path, bit);
-		template = must_open(f->folder);
-		assert_int_equal(template_verify(template, &err), -EBADMSG);
-		assert_one_line(&err);
-		assert_non_null(strstr(err.message, "memory-"));
-		template_free(template);
-		flip_bit(path, bit);
+		assert_flip_found(f, path, bit);
+	}
+	assert_template(f->folder, "upper");
+}
+
+/* The same for a layer, its base and its image; in the layer also outside of its extents, where
+ * nobody looks. */
+static void test_layered_flipped(void **state)
+{
+	static const struct snapshot_file *(*const which[])(const struct manifest *) = {
+		memory_of, base_of, image_of};
+	struct fixture *f = *state;
+	uint64_t seed = FLIP_SEED;
+	char path[160];
+
+	make_shared(f, f->parent);
+	write_some(f);
+	must_capture(f, "upper");
+	for (size_t i = 0; i < ARRAY_SIZE(which); i++) {
+		path_of(f, which[i], path);
+		for (int n = 0; n < 40; n++) {
+			struct stat st;
+
+			assert_int_equal(stat(path, &st), 0);
+			assert_flip_found(f, path,
+					  sample_random(&seed) % ((uint64_t)st.st_size * 8));
+		}
 	}
 	assert_template(f->folder, "upper");
 }
@@ -74,10 +97,13 @@ static void test_memory_flipped(void **state)
 static void test_sizes_refused(void **state)
 {
 	static const struct snapshot_file *(*const which[])(const struct manifest *) = {
-		memory_of, state_of, working_set_of};
+		memory_of, state_of, working_set_of, base_of, image_of};
 	struct fixture *f = *state;
 	cleanup_free struct working_set *set = sample_working_set();
 	char path[160];
+
+	make_shared(f, f->parent);
+	write_some(f);
 
 	for (size_t i = 0; i < ARRAY_SIZE(which); i++) {
 		struct stat st;
@@ -92,13 +118,20 @@ static void test_sizes_refused(void **state)
 			assert_int_equal(truncate(path, bytes), 0);
 			assert_open_refused(f->folder, -EBADMSG, strrchr(path, '/') + 1);
 		}
+		if (which[i] == base_of) { /* which is cut now, too */
+			drop_shared(f);
+			(void)munmap(f->memory, SAMPLE_MEMORY_BYTES);
+			f->memory = map_memory(MAP_ANONYMOUS, -1);
+			fill_memory(f->memory, 11);
+			make_shared(f, f->parent);
+		}
 	}
 }
 
 static void test_small_files_flipped(void **state)
 {
 	struct fixture *f = *state;
-	cleanup_free struct working_set *set = sample_working_set();
+	cleanup_free struct working_set *set = memory_working_set();
 	char path[160];
 
 	must_capture(f, "upper");
@@ -142,18 +175,17 @@ static void test_mixed_files_refused(void **state)
 	assert_open_refused(f->folder, -EBADMSG, "differs");
 }
 
-/* Only regular files of the folder itself are opened. */
-static void test_other_kinds_of_files(void **state)
+static void check_other_kinds(struct fixture *f,
+			      const struct snapshot_file *(*which)(const struct manifest *))
 {
-	struct fixture *f = *state;
 	char path[160], aside[176];
+	const char *name;
 
-	assert_open_refused(f->folder, -ENOENT, "cannot open");
-	must_capture(f, "upper");
-	path_of(f, state_of, path);
+	path_of(f, which, path);
+	name = strrchr(path, '/') + 1;
 	(void)snprintf(aside, sizeof(aside), "%s.aside", path);
 	assert_int_equal(rename(path, aside), 0);
-	assert_open_refused(f->folder, -ENOENT, "state-");
+	assert_open_refused(f->folder, -ENOENT, name);
 	assert_int_equal(symlink(aside, path), 0);
 	assert_open_refused(f->folder, -ELOOP, "symbolic link");
 	assert_int_equal(unlink(path), 0);
@@ -165,9 +197,42 @@ static void test_other_kinds_of_files(void **state)
 	assert_int_equal(rmdir(path), 0);
 	assert_int_equal(rename(aside, path), 0);
 	assert_template(f->folder, "upper");
+}
+
+/* Only regular files of the folder itself are opened. */
+static void test_other_kinds_of_files(void **state)
+{
+	static const struct snapshot_file *(*const which[])(const struct manifest *) = {
+		memory_of, state_of, base_of, image_of};
+	struct fixture *f = *state;
+	char path[160];
+
+	assert_open_refused(f->folder, -ENOENT, "cannot open");
+	make_shared(f, f->parent);
+	write_some(f);
+	must_capture(f, "upper");
+	for (size_t i = 0; i < ARRAY_SIZE(which); i++)
+		check_other_kinds(f, which[i]);
 	path_in(f, MANIFEST_NAME, path);
 	assert_int_equal(unlink(path), 0);
 	assert_open_refused(f->folder, -ENOENT, MANIFEST_NAME);
+}
+
+/* The base of another machine, in a manifest that is right about it. */
+static void test_other_base(void **state)
+{
+	struct fixture *f = *state;
+	struct template *template;
+	struct err err = {};
+
+	make_shared(f, f->parent);
+	write_some(f);
+	f->base.digest[0] ^= 1;
+	must_capture(f, "upper");
+	template = must_open(f->folder);
+	assert_int_equal(template_verify(template, &err), -EBADMSG);
+	assert_non_null(strstr(err.message, "base-"));
+	template_free(template);
 }
 
 int main(void)
@@ -178,6 +243,8 @@ int main(void)
 		FOLDER_TEST(test_small_files_flipped),
 		FOLDER_TEST(test_mixed_files_refused),
 		FOLDER_TEST(test_other_kinds_of_files),
+		FOLDER_TEST(test_layered_flipped),
+		FOLDER_TEST(test_other_base),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,6 +28,11 @@ static void kill_at_step(void *context, const char *name)
 		(void)kill(getpid(), SIGKILL);
 }
 
+static struct working_set *set_of(const struct fixture *f)
+{
+	return is_layered(f) ? sample_working_set() : memory_working_set();
+}
+
 /* Captures "new" in a child that is killed before the n-th step. True when it got to the end. */
 static bool capture_killed_at(struct fixture *f, int n, const struct working_set *set)
 {
@@ -71,7 +76,7 @@ static bool is_new(const struct fixture *f, const char *old)
 
 static void check_killed(struct fixture *f, const char *old)
 {
-	cleanup_free struct working_set *set = sample_working_set();
+	cleanup_free struct working_set *set = set_of(f);
 	bool done = false, switched = false;
 	int step;
 
@@ -89,11 +94,21 @@ static void check_killed(struct fixture *f, const char *old)
 		/* Whatever was left, the next capture works and leaves nothing behind. */
 		must_capture(f, "next");
 		assert_template(f->folder, "next");
-		assert_int_equal(count_entries(f->folder), 3);
+		assert_int_equal(count_entries(f->folder), files_of_template(f));
 	}
 	assert_true(switched);
 	print_message("killed at each of %d steps\n", step - 1);
-	assert_true(step - 1 >= 10);
+	assert_true(step - 1 >= (is_layered(f) ? 14 : 10));
+}
+
+/* Base and image are as they were, whatever became of the templates that linked them. */
+static void assert_shared_unchanged(const struct fixture *f)
+{
+	struct shared_file now;
+
+	assert_int_equal(template_verify(f->base_template, NULL), 0);
+	assert_int_equal(shared_file_digest(f->image.fd, &now, NULL), 0);
+	assert_memory_equal(now.digest, f->image.digest, sizeof(now.digest));
 }
 
 static void test_killed_replacing(void **state)
@@ -104,6 +119,41 @@ static void test_killed_replacing(void **state)
 static void test_killed_in_empty_folder(void **state)
 {
 	check_killed(*state, NULL);
+}
+
+static void test_killed_with_base(void **state)
+{
+	struct fixture *f = *state;
+
+	make_shared(f, f->parent);
+	write_some(f);
+	check_killed(f, "old");
+	assert_shared_unchanged(f);
+}
+
+static void test_killed_with_base_in_empty_folder(void **state)
+{
+	struct fixture *f = *state;
+
+	make_shared(f, f->parent);
+	write_some(f);
+	check_killed(f, NULL);
+	assert_shared_unchanged(f);
+}
+
+/* Links that cannot be made: both are copied, and the copying is killed. */
+static void test_killed_while_copying(void **state)
+{
+	char other[] = "/tmp/snapshot-other-XXXXXX";
+	struct fixture *f = *state;
+
+	assert_non_null(mkdtemp(other));
+	make_shared(f, other);
+	write_some(f);
+	check_killed(f, "old");
+	assert_shared_unchanged(f);
+	drop_shared(f);
+	assert_int_equal(rmdir(other), 0);
 }
 
 /* --- failing ---------------------------------------------------------------------------------- */
@@ -158,7 +208,7 @@ static void test_write_error(void **state)
 	assert_int_equal(capture(f, "new", config, &err), -EIO);
 	assert_non_null(strstr(err.message, "memory-"));
 	assert_template(f->folder, "old");
-	assert_int_equal(count_entries(f->folder), 3);
+	assert_int_equal(count_entries(f->folder), files_of_template(f));
 }
 
 /* From its n-th step on, every call of one system call fails with EIO. */
@@ -189,7 +239,7 @@ static void forbid_at_step(void *context, const char *name)
 /* Captures "new" in a child; returns what it returned. */
 static int capture_sabotaged(struct fixture *f, struct saboteur saboteur)
 {
-	cleanup_free struct working_set *set = sample_working_set();
+	cleanup_free struct working_set *set = set_of(f);
 	const struct capture_config config = {
 		.step = forbid_at_step,
 		.step_context = &saboteur,
@@ -214,15 +264,14 @@ static int capture_sabotaged(struct fixture *f, struct saboteur saboteur)
 /* Every system call that can fail for want of space or by a broken disk, from every step on. A
  * failure leaves the old template and nothing else; only after the rename, when it is not known
  * which of the two is durable, both keep their files. */
-static void test_failing_at_every_step(void **state)
+static void check_failing(struct fixture *f)
 {
 	static const uint32_t system_calls[] = {SYS_openat, SYS_write,	SYS_pwrite64,
 						SYS_fsync,  SYS_renameat, SYS_ftruncate};
-	struct fixture *f = *state;
 	int failures = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(system_calls); i++)
-		for (int step = 0; step < 16; step++) {
+		for (int step = 0; step < 22; step++) {
 			int result;
 
 			must_capture(f, "old");
@@ -234,12 +283,47 @@ static void test_failing_at_every_step(void **state)
 			if (result == 0)
 				assert_true(is_new(f, "old"));
 			else if (!is_new(f, "old"))
-				assert_int_equal(count_entries(f->folder), 3);
+				assert_int_equal(count_entries(f->folder), files_of_template(f));
 		}
 	must_capture(f, "next");
-	assert_int_equal(count_entries(f->folder), 3);
+	assert_int_equal(count_entries(f->folder), files_of_template(f));
 	print_message("%d captures failed\n", failures);
 	assert_true(failures > 40);
+}
+
+static void test_failing_at_every_step(void **state)
+{
+	check_failing(*state);
+}
+
+static void test_failing_with_base(void **state)
+{
+	struct fixture *f = *state;
+
+	make_shared(f, f->parent);
+	write_some(f);
+	check_failing(f);
+	assert_shared_unchanged(f);
+}
+
+/* Without linkat, the template is the same, of copies; nothing of the original is written. */
+static void test_linkat_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct template *template;
+	struct stat st;
+
+	make_shared(f, f->parent);
+	write_some(f);
+	must_capture(f, "old");
+	assert_int_equal(capture_sabotaged(f, (struct saboteur){0, SYS_linkat}), 0);
+	assert_template(f->folder, "new");
+	template = must_open(f->folder);
+	assert_memory_is(template, f->memory);
+	assert_int_equal(fstat(template_base_fd(template), &st), 0);
+	assert_int_equal(st.st_nlink, 1);
+	template_free(template);
+	assert_shared_unchanged(f);
 }
 
 static void test_state_refused(void **state)
@@ -252,7 +336,7 @@ static void test_state_refused(void **state)
 	assert_int_equal(capture(f, "new", (struct capture_config){}, &err), -EINVAL);
 	assert_one_line(&err);
 	assert_template(f->folder, "old");
-	assert_int_equal(count_entries(f->folder), 3);
+	assert_int_equal(count_entries(f->folder), files_of_template(f));
 }
 
 static void check_no_space(struct fixture *f, const struct page_io_ops *page_io, int code)
@@ -263,7 +347,7 @@ static void check_no_space(struct fixture *f, const struct page_io_ops *page_io,
 		capture(f, "new", (struct capture_config){.page_io = page_io}, &err), code);
 	assert_one_line(&err);
 	assert_template(f->folder, "old");
-	assert_int_equal(count_entries(f->folder), 3);
+	assert_int_equal(count_entries(f->folder), files_of_template(f));
 }
 
 /* A limit on the size of files: the memory layer's cannot even be set. */
@@ -297,16 +381,63 @@ static void test_disk_full(void **state)
 	check_no_space(f, NULL, -ENOSPC);
 }
 
+/* A folder on a tmpfs of every size, from too small for anything to large enough for all: base and
+ * image are copied, so the space may end in any file. */
+static void test_disk_full_with_base(void **state)
+{
+	char other[] = "/tmp/snapshot-other-XXXXXX";
+	struct fixture *f = *state;
+	int failed = 0, pages = 1;
+	bool done = false;
+
+	assert_non_null(mkdtemp(other));
+	make_shared(f, other);
+	write_some(f);
+	for (; !done; pages += pages < 60 ? 5 : 61) {
+		char size[64];
+		struct err err = {};
+		int r;
+
+		(void)snprintf(size, sizeof(size), "nr_blocks=%d,mode=0700", pages);
+		if (mount("snapshot-test", f->parent, "tmpfs", 0, size) < 0) {
+			print_message("cannot mount a tmpfs: %s\n", strerror(errno));
+			break;
+		}
+		r = capture(f, "new", (struct capture_config){}, &err);
+		done = r == 0;
+		if (done) {
+			assert_template(f->folder, "new");
+		} else {
+			assert_int_equal(r, -ENOSPC);
+			assert_one_line(&err);
+			assert_int_equal(count_entries(f->folder), -1);
+			failed++;
+		}
+		assert_int_equal(umount2(f->parent, 0), 0);
+	}
+	print_message("%d sizes were too small\n", failed);
+	assert_shared_unchanged(f);
+	drop_shared(f);
+	assert_int_equal(rmdir(other), 0);
+	assert_true(failed > 10 || !done);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		FOLDER_TEST_IN_MEMORY(test_killed_replacing),
 		FOLDER_TEST_IN_MEMORY(test_killed_in_empty_folder),
+		FOLDER_TEST_IN_MEMORY(test_killed_with_base),
+		FOLDER_TEST_IN_MEMORY(test_killed_with_base_in_empty_folder),
+		FOLDER_TEST_IN_MEMORY(test_killed_while_copying),
 		FOLDER_TEST(test_write_error),
 		FOLDER_TEST_IN_MEMORY(test_failing_at_every_step),
+		FOLDER_TEST_IN_MEMORY(test_failing_with_base),
+		FOLDER_TEST(test_linkat_refused),
 		FOLDER_TEST(test_state_refused),
 		FOLDER_TEST(test_file_size_limit),
 		FOLDER_TEST(test_disk_full),
+		FOLDER_TEST(test_disk_full_with_base),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

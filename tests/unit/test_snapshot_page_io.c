@@ -116,16 +116,19 @@ static uint8_t *map_blocks(int flags, int fd)
 	return at;
 }
 
+/* How many pages of a block are not known to be zero. */
 static int count_maybe(uint8_t *base, uint64_t block)
 {
+	enum page_kind kinds[RESIDENCY_BLOCK_PAGES];
 	struct residency *residency;
-	bool maybe[RESIDENCY_BLOCK_PAGES] = {};
 	int count = 0;
 
-	assert_int_equal(residency_open(&residency, base, BLOCKS * BLOCK, NULL), 0);
-	if (residency_block(residency, block * BLOCK, maybe))
-		for (size_t i = 0; i < RESIDENCY_BLOCK_PAGES; i++)
-			count += maybe[i];
+	assert_int_equal(residency_open(&residency, base, BLOCKS * BLOCK, -1, NULL), 0);
+	residency_block(residency, block * BLOCK, kinds);
+	for (size_t i = 0; i < RESIDENCY_BLOCK_PAGES; i++) {
+		assert_int_not_equal(kinds[i], PAGE_OF_FILE);
+		count += kinds[i] == PAGE_UNKNOWN;
+	}
 	residency_free(residency);
 	return count;
 }

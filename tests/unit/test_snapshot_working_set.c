@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The working-set record: round trips, the golden file of version 1, and what must be refused.
+ * The working-set record: round trips, the golden file of version 2, and what must be refused.
  */
 #include "snapshot_sample.h"
 
 #include <errno.h>
 
+static int decode_into(struct working_set *set, const uint8_t *data, size_t bytes, struct err *err)
+{
+	return working_set_decode(set, SAMPLE_MEMORY_BYTES, SAMPLE_IMAGE_BYTES, data, bytes, err);
+}
+
 static int decode(const uint8_t *data, size_t bytes, struct err *err)
 {
 	static struct working_set set;
 
-	return working_set_decode(&set, SAMPLE_MEMORY_BYTES, data, bytes, err);
+	return decode_into(&set, data, bytes, err);
 }
 
 static size_t encode(uint8_t buf[WORKING_SET_FILE_MAX_BYTES])
@@ -30,7 +35,7 @@ static void test_round_trip(void **unused)
 	size_t bytes = encode(buf);
 
 	(void)unused;
-	assert_int_equal(working_set_decode(back, SAMPLE_MEMORY_BYTES, buf, bytes, NULL), 0);
+	assert_int_equal(decode_into(back, buf, bytes, NULL), 0);
 	assert_int_equal(back->count, set->count);
 	for (uint32_t i = 0; i < set->count; i++) {
 		assert_int_equal(back->entries[i].offset, set->entries[i].offset);
@@ -38,7 +43,7 @@ static void test_round_trip(void **unused)
 		assert_int_equal(back->entries[i].flags, set->entries[i].flags);
 	}
 	assert_memory_equal(buf, "QSNPWSET", 8);
-	assert_equals_golden("working_set-v1", buf, bytes);
+	assert_equals_golden("working_set-v2", buf, bytes);
 }
 
 static void test_empty_and_full(void **unused)
@@ -89,10 +94,11 @@ static void test_malformed(void **unused)
 		int code;
 	} cases[] = {
 		{0, 0, -EBADMSG},	    /* magic */
-		{8, 2, -EPROTONOSUPPORT},   /* version */
+		{8, 1, -EPROTONOSUPPORT},   /* version */
+		{8, 3, -EPROTONOSUPPORT},
 		{12, 1, -EPROTONOSUPPORT},  /* features */
-		{16, 2, -EBADMSG},	    /* count: fewer, more, too many */
-		{16, 4, -EBADMSG},
+		{16, 3, -EBADMSG},	    /* count: fewer, more, too many */
+		{16, 5, -EBADMSG},
 		{16, WORKING_SET_MAX + 1, -EBADMSG},
 		{20, 1, -EBADMSG},	    /* reserved */
 		{24, 0x1001, -EBADMSG},	    /* offset: not a page, not ascending, beyond memory */
@@ -101,7 +107,11 @@ static void test_malformed(void **unused)
 		{28 + 48, 1, -EBADMSG},
 		{32, 1, -EBADMSG},	    /* gva: not a page, kernel half */
 		{36, 0xffff8000, -EBADMSG},
-		{40, 2, -EBADMSG},	    /* flags */
+		{40, 4, -EBADMSG},	    /* flags: unknown, of the image before memory */
+		{40, WORKING_SET_IMAGE, -EBADMSG},
+		{40 + 72, WORKING_SET_IMAGE | WORKING_SET_WRITTEN, -EBADMSG},
+		{40 + 72, 0, -EBADMSG},	    /* the image's page as memory: out of order */
+		{24 + 72, SAMPLE_IMAGE_BYTES, -EBADMSG}, /* beyond the image */
 		{44, 1, -EBADMSG},	    /* reserved */
 	};
 
@@ -121,12 +131,65 @@ static void test_malformed(void **unused)
 	}
 }
 
+/* A template without an image has no page of one, and either bound is exact. */
+static void test_bounds(void **unused)
+{
+	cleanup_free struct working_set *set = sample_working_set();
+	uint8_t buf[WORKING_SET_FILE_MAX_BYTES];
+	size_t bytes = encode(buf);
+	struct err err = {};
+
+	(void)unused;
+	assert_int_equal(working_set_decode(set, SAMPLE_MEMORY_BYTES, 0, buf, bytes, &err),
+			 -EBADMSG);
+	assert_non_null(strstr(err.message, "entry 3"));
+	assert_int_equal(working_set_decode(set, SAMPLE_MEMORY_BYTES, 0x3000, buf, bytes, NULL), 0);
+	assert_int_equal(working_set_decode(set, SAMPLE_MEMORY_BYTES, 0x2000, buf, bytes, NULL),
+			 -EBADMSG);
+	assert_int_equal(working_set_decode(set, SAMPLE_MEMORY_BYTES - 4096, 0x3000, buf, bytes,
+					    &err),
+			 -EBADMSG);
+	assert_non_null(strstr(err.message, "entry 2"));
+}
+
+/* Order: memory before image, and equal offsets only in different ones. */
+static void test_order(void **unused)
+{
+	cleanup_free struct working_set *set = calloc(1, sizeof(*set));
+	uint8_t buf[WORKING_SET_FILE_MAX_BYTES];
+	size_t bytes;
+
+	(void)unused;
+	set->count = 2;
+	set->entries[1].flags = WORKING_SET_IMAGE;
+	assert_int_equal(working_set_encode(set, buf, sizeof(buf), &bytes), 0);
+	assert_int_equal(decode(buf, bytes, NULL), 0);
+	set->entries[1].flags = 0;
+	assert_int_equal(working_set_encode(set, buf, sizeof(buf), &bytes), -EINVAL);
+	set->entries[0].flags = WORKING_SET_IMAGE;
+	assert_int_equal(working_set_encode(set, buf, sizeof(buf), &bytes), -EINVAL);
+	set->entries[1].flags = WORKING_SET_IMAGE;
+	assert_int_equal(working_set_encode(set, buf, sizeof(buf), &bytes), -EINVAL);
+}
+
+static void test_version_1(void **unused)
+{
+	size_t bytes;
+	cleanup_free uint8_t *old = read_golden("working_set-v1", &bytes);
+	struct err err = {};
+
+	(void)unused;
+	assert_int_equal(decode(old, bytes, &err), -EPROTONOSUPPORT);
+	assert_non_null(strstr(err.message, "version 1"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip),	cmocka_unit_test(test_empty_and_full),
 		cmocka_unit_test(test_truncated),	cmocka_unit_test(test_flipped),
-		cmocka_unit_test(test_malformed),
+		cmocka_unit_test(test_malformed),	cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_order),		cmocka_unit_test(test_version_1),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
