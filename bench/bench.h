@@ -23,6 +23,7 @@ struct bench_options {
 	/* coldstart */
 	struct bench_template {
 		const char *name, *folder, *request;
+		const char *calibration; /* folder; NULL: shells are not prepared */
 	} templates[16];
 	unsigned int template_count;
 	bool levels[LEVELS];
@@ -38,7 +39,7 @@ struct row {
 	unsigned int n;
 	uint64_t p50_ns, p99_ns, max_ns;
 	uint64_t stage_ns[STAGES]; /* medians */
-	uint64_t faults; /* second-stage faults of the whole clone, its parking included; median */
+	uint64_t faults; /* second-stage faults of the clone since its shell was ready; median */
 	bool has_stages;
 	uint64_t memory_bytes;
 	const char *runtime; /* oci; NULL elsewhere */

@@ -32,12 +32,43 @@ static int samples_alloc(struct samples *samples, unsigned int n)
 	return 0;
 }
 
-static int one_start(const struct bench_options *options, const struct template *template,
-		     const char *request, enum start_level level, struct start_times *times,
-		     uint64_t *ret_faults, struct err *err)
+/* What a level is measured of. */
+struct subject {
+	const struct bench_template *options;
+	struct template *template, *calibration; /* owned; no calibration: NULL */
+	int pack_fd;				 /* owned; -1: none */
+};
+
+static int subject_open(struct subject *subject, const struct bench_template *options,
+			struct err *err)
 {
+	int r = template_open(&subject->template, options->folder, err);
+
+	subject->options = options;
+	if (r == 0 && options->calibration)
+		r = template_open(&subject->calibration, options->calibration, err);
+	if (r == 0 && subject->calibration)
+		r = pack_new(subject->template, subject->calibration, &subject->pack_fd, err);
+	return r;
+}
+
+static void subject_close(struct subject *subject)
+{
+	(void)fd_close(subject->pack_fd);
+	subject->template = template_free(subject->template);
+	subject->calibration = template_free(subject->calibration);
+}
+
+static int one_start(const struct bench_options *options, const struct subject *subject,
+		     enum start_level level, struct start_times *times, uint64_t *ret_faults,
+		     struct err *err)
+{
+	const char *request = subject->options->request;
+	const struct template *template = subject->template;
 	const struct manifest *manifest = template_manifest(template);
 	const struct shell_config config = {
+		.calibration = subject->calibration,
+		.pack_fd = subject->pack_fd,
 		.lumper = options->lumper,
 		.memory_bytes = manifest->memory_bytes,
 		.vcpus = manifest->vcpus,
@@ -61,14 +92,13 @@ static int one_start(const struct bench_options *options, const struct template 
 	return r;
 }
 
-static int run_level(const struct bench_options *options, const struct template *template,
-		     const char *request, enum start_level level, struct samples *samples,
-		     struct err *err)
+static int run_level(const struct bench_options *options, const struct subject *subject,
+		     enum start_level level, struct samples *samples, struct err *err)
 {
 	for (unsigned int i = 0; i < options->n + UNCOUNTED; i++) {
 		struct start_times times;
 		uint64_t faults = 0;
-		int r = one_start(options, template, request, level, &times, &faults, err);
+		int r = one_start(options, subject, level, &times, &faults, err);
 
 		if (r < 0)
 			return err_prefix(err, r, "level %s, start %u", level_names[level], i);
@@ -103,27 +133,26 @@ static void add_row(const struct bench_options *options, const struct template *
 	row_add(rows, &row);
 }
 
-static int run_template(const struct bench_options *options, const struct bench_template *subject,
+static int run_template(const struct bench_options *options, const struct bench_template *of,
 			struct rows *rows, struct err *err)
 {
-	struct template *template = NULL;
+	struct subject subject = { .pack_fd = -1 };
 	struct samples samples = {};
 	int r;
 
-	r = template_open(&template, subject->folder, err);
+	r = subject_open(&subject, of, err);
 	if (r == 0 && samples_alloc(&samples, options->n) < 0)
 		r = err_set(err, -ENOMEM, "out of memory");
 	for (int level = 0; level < LEVELS && r == 0; level++) {
 		if (!options->levels[level])
 			continue;
-		r = run_level(options, template, subject->request, (enum start_level)level, &samples,
-			      err);
+		r = run_level(options, &subject, (enum start_level)level, &samples, err);
 		if (r == 0)
-			add_row(options, template, subject->name, (enum start_level)level, &samples,
-				rows);
+			add_row(options, subject.template, of->name, (enum start_level)level,
+				&samples, rows);
 	}
 	free(samples.total);
-	(void)template_free(template);
+	subject_close(&subject);
 	return r;
 }
 

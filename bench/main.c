@@ -21,7 +21,7 @@ static const struct suite {
 
 enum {
 	OPT_CLOCK = 256, OPT_HOST_MODE, OPT_JSON, OPT_COMMAND, OPT_TEMPLATE, OPT_LEVEL, OPT_LUMPER,
-	OPT_REQUEST, OPT_STATIC_TRUE, OPT_PEAK_RSS, OPT_RUN0,
+	OPT_REQUEST, OPT_CALIBRATION, OPT_STATIC_TRUE, OPT_PEAK_RSS, OPT_RUN0,
 };
 
 static const struct option long_options[] = {
@@ -33,6 +33,7 @@ static const struct option long_options[] = {
 	{ "level", required_argument, NULL, OPT_LEVEL },
 	{ "lumper", required_argument, NULL, OPT_LUMPER },
 	{ "request", required_argument, NULL, OPT_REQUEST },
+	{ "calibration", required_argument, NULL, OPT_CALIBRATION },
 	{ "static-true", required_argument, NULL, OPT_STATIC_TRUE },
 	{ "peak-rss", required_argument, NULL, OPT_PEAK_RSS },
 	{ "run0", required_argument, NULL, OPT_RUN0 },
@@ -83,15 +84,31 @@ static bool add_template(struct bench_options *options, char *text)
 	return true;
 }
 
-/* For the template that was named last. */
+/* The template that was named last, or NULL. */
+static struct bench_template *last_template(struct bench_options *options, const char *option)
+{
+	if (options->template_count > 0)
+		return &options->templates[options->template_count - 1];
+	fprintf(stderr, "quark-bench: %s stands behind a --template\n", option);
+	return NULL;
+}
+
 static bool set_request(struct bench_options *options, const char *text)
 {
-	if (options->template_count == 0) {
-		fprintf(stderr, "quark-bench: --request stands behind a --template\n");
-		return false;
-	}
-	options->templates[options->template_count - 1].request = text;
-	return true;
+	struct bench_template *template = last_template(options, "--request");
+
+	if (template)
+		template->request = text;
+	return template;
+}
+
+static bool set_calibration(struct bench_options *options, const char *folder)
+{
+	struct bench_template *template = last_template(options, "--calibration");
+
+	if (template)
+		template->calibration = folder;
+	return template;
 }
 
 static bool parse_option(struct bench_options *options, int option)
@@ -120,6 +137,8 @@ static bool parse_option(struct bench_options *options, int option)
 		return true;
 	case OPT_REQUEST:
 		return set_request(options, optarg);
+	case OPT_CALIBRATION:
+		return set_calibration(options, optarg);
 	case OPT_STATIC_TRUE:
 		options->static_true = optarg;
 		return true;

@@ -33,6 +33,22 @@ int extents_check(const struct snapshot_extent *extents, uint32_t count, uint64_
 	return 0;
 }
 
+const struct snapshot_extent *extent_from(const struct snapshot_extent *extents, uint32_t count,
+					  uint64_t offset)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (offset < extents[i].offset + extents[i].bytes)
+			return &extents[i];
+	return NULL;
+}
+
+bool extents_hold(const struct snapshot_extent *extents, uint32_t count, uint64_t offset)
+{
+	const struct snapshot_extent *extent = extent_from(extents, count, offset);
+
+	return extent && offset >= extent->offset;
+}
+
 struct gap {
 	uint64_t start, pages;
 	uint64_t worth; /* how many of them the base stores */

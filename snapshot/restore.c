@@ -86,11 +86,22 @@ static int map_layers(uint8_t *base, uint64_t bytes, const struct restore_config
 	return r < 0 ? r : map_between_extents(base, bytes, config, err);
 }
 
-static int map_mailbox(struct vm *vm, const struct restore_config *config, struct err *err)
+/* With a preparation that serves another base everything is mapped anew, too. */
+static int map_memory(uint8_t *base, uint64_t bytes, const struct restore_config *config,
+		      bool is_prepared, struct err *err)
+{
+	return is_prepared ? preparation_load(config->preparation, config, err) :
+			     map_layers(base, bytes, config, err);
+}
+
+static int map_mailbox(struct vm *vm, const struct restore_config *config, bool is_prepared,
+		       struct err *err)
 {
 	void *at;
 
-	if (config->mailbox_fd < 0 || !config->state->mailbox_gpa)
+	if (config->mailbox_fd < 0 || !config->state->mailbox_gpa ||
+	    (is_prepared &&
+	     preparation_has_mailbox(config->preparation, config->state->mailbox_gpa)))
 		return 0;
 	at = vm_memory_at(vm, config->state->mailbox_gpa, MAILBOX_BYTES);
 	if (!at)
@@ -147,6 +158,8 @@ void restore_config_of(const struct template *template, struct restore_config *r
 /* Hot path: no allocation, and no system call but the mappings. */
 int snapshot_map_memory(struct vm *vm, const struct restore_config *config, struct err *err)
 {
+	const bool is_prepared =
+		config->preparation && preparation_serves(config->preparation, config);
 	uint8_t *base = vm_memory_base(vm);
 	uint64_t bytes = vm_memory_bytes(vm);
 	int r;
@@ -156,9 +169,9 @@ int snapshot_map_memory(struct vm *vm, const struct restore_config *config, stru
 			       "the snapshot has %llu MiB of memory, this VM %llu MiB",
 			       (unsigned long long)(config->state->memory_bytes >> 20),
 			       (unsigned long long)(bytes >> 20));
-	r = map_layers(base, bytes, config, err);
+	r = map_memory(base, bytes, config, is_prepared, err);
 	if (r == 0)
-		r = map_mailbox(vm, config, err);
+		r = map_mailbox(vm, config, is_prepared, err);
 	if (r == 0 && config->has_image)
 		r = vm_image_map(vm, config->image_fd, config->image_bytes, err);
 	if (r == 0 && config->working_set && config->timers == VM_TIMERS_STOPPED)

@@ -105,6 +105,11 @@ enum { EXTENTS_CHOSEN_MAX = 16, EXTENT_GAP_MIN_PAGES = 64 };
 int extents_check(const struct snapshot_extent *extents, uint32_t count, uint64_t memory_bytes,
 		  struct err *err);
 
+/* The extent that holds the offset, or else the first behind it, or else NULL. */
+const struct snapshot_extent *extent_from(const struct snapshot_extent *extents, uint32_t count,
+					  uint64_t offset);
+bool extents_hold(const struct snapshot_extent *extents, uint32_t count, uint64_t offset);
+
 struct page_facts {
 	bool differs; /* from the base */
 	bool stored;  /* the base has data there, no hole */
@@ -212,6 +217,27 @@ int folder_share_file(const struct folder_writer *writer, const char *kind,
 
 /* Makes `manifest` the committed one, durably, and removes the files it does not name. */
 int folder_commit(struct folder_writer *writer, const struct manifest *manifest, struct err *err);
+
+/* --- pack ------------------------------------------------------------------------------------ */
+
+struct pack {
+	const struct pack_header *header; /* owned mapping; NULL: none */
+	uint64_t bytes;
+};
+
+int pack_map(struct pack *ret_pack, int fd, struct err *err);
+void pack_unmap(struct pack *pack);
+const uint8_t *pack_page(const struct pack *pack, uint64_t offset); /* NULL: not in it */
+
+/* --- preparation ----------------------------------------------------------------------------- */
+
+/* Whether the template of the restore has the base that the VM was prepared for. */
+bool preparation_serves(const struct preparation *preparation, const struct restore_config *config);
+/* Maps and fills what is special to the template. Once. */
+int preparation_load(struct preparation *preparation, const struct restore_config *config,
+		     struct err *err);
+/* Whether the mailbox is mapped there already. */
+bool preparation_has_mailbox(const struct preparation *preparation, uint64_t gpa);
 
 /* --- capture --------------------------------------------------------------------------------- */
 

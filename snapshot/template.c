@@ -242,6 +242,11 @@ struct template *template_free(struct template *template)
 	return NULL;
 }
 
+const char *template_folder(const struct template *template)
+{
+	return template->folder;
+}
+
 const struct manifest *template_manifest(const struct template *template)
 {
 	return &template->manifest;

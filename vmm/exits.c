@@ -73,9 +73,16 @@ static int unhandled(struct vcpu *vcpu, const char *reason)
 	return 1;
 }
 
-/* KVM_RUN says EFAULT: there is a memslot, but nothing behind it, or a file that was cut. */
+/* KVM_RUN says EFAULT: there is a memslot, but nothing behind it, or a file that was cut. KVM has
+ * changed nothing, so the guest repeats its access when it is entered again. */
 int vcpu_handle_fault(struct vcpu *vcpu)
 {
+	struct err err = {};
+
+	if (memory_gap_forgives(vcpu, &err))
+		return 0;
+	if (err.message[0])
+		return unhandled(vcpu, err.message);
 	return unhandled(vcpu, "the guest touched memory that the host does not have");
 }
 

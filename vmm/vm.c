@@ -176,6 +176,7 @@ static struct vm *vm_alloc(const struct vm_config *config)
 	for (unsigned int i = 0; i < VM_VCPUS_MAX; i++)
 		vm->vcpus[i].fd = vm->vcpus[i].stats_fd = -1;
 	bus_init(&vm->bus);
+	memory_gap_init(&vm->gap);
 	(void)pthread_mutex_init(&vm->lock, NULL);
 	(void)pthread_cond_init(&vm->changed, NULL);
 	return vm;
@@ -224,6 +225,7 @@ struct vm *vm_free(struct vm *vm)
 		vcpu_done(&vm->vcpus[i]);
 	bus_done(&vm->bus);
 	memory_release(&vm->memory);
+	memory_gap_done(&vm->gap);
 	image_release(vm);
 	if (vm->rom)
 		(void)munmap(vm->rom, GUEST_PAGE_BYTES);
@@ -425,16 +427,20 @@ static int devices_load(struct vm *vm, const struct vm_state *state, struct err 
 }
 
 /* kvmclock goes on from where it was plus the real time since, so the wall clock, which the guest
- * derives from it, is right. */
-static int clock_load(struct vm *vm, const struct vm_state *state, struct err *err)
+ * derives from it, is right. A guest that is being recorded is told that it was stopped however short
+ * that was: what it does then belongs to the working set of all later clones. */
+static int clock_load(struct vm *vm, const struct vm_state *state, enum vm_timers timers,
+		      struct err *err)
 {
+	bool was_stopped;
 	uint64_t now = clock_ns(CLOCK_REALTIME);
 	uint64_t passed = now > state->realtime_ns ? now - state->realtime_ns : 0;
 	struct kvm_clock_data clock = { .clock = state->clock.clock + passed };
 
 	if (ioctl(vm->fd, KVM_SET_CLOCK, &clock) < 0)
 		return err_set(err, -errno, "KVM_SET_CLOCK: %s", strerror(errno));
-	for (unsigned int i = 0; i < vm->vcpu_count && passed > CLOCK_PAUSE_NS; i++)
+	was_stopped = passed > CLOCK_PAUSE_NS || timers == VM_TIMERS_LATE;
+	for (unsigned int i = 0; i < vm->vcpu_count && was_stopped; i++)
 		(void)ioctl(vm->vcpus[i].fd, KVM_KVMCLOCK_CTRL, 0);
 	return 0;
 }
@@ -446,14 +452,15 @@ static bool pit_is_shut_down(const struct kvm_pit_state2 *pit)
 	return pit->channels[0].mode == 0;
 }
 
-static int machine_set(struct vm *vm, const struct vm_state *state, struct err *err)
+static int machine_set(struct vm *vm, const struct vm_state *state, enum vm_timers timers,
+		       struct err *err)
 {
 	for (unsigned int i = 0; i < VM_IRQCHIPS; i++)
 		if (ioctl(vm->fd, KVM_SET_IRQCHIP, &state->irqchip[i]) < 0)
 			return err_set(err, -errno, "KVM_SET_IRQCHIP: %s", strerror(errno));
 	if (!pit_is_shut_down(&state->pit) && ioctl(vm->fd, KVM_SET_PIT2, &state->pit) < 0)
 		return err_set(err, -errno, "KVM_SET_PIT2: %s", strerror(errno));
-	return clock_load(vm, state, err);
+	return clock_load(vm, state, timers, err);
 }
 
 /* --- timers ------------------------------------------------------------------------------- */
@@ -540,5 +547,5 @@ int vm_state_set(struct vm *vm, const struct vm_state *state, enum vm_timers tim
 	vm->guest_ticked_ns = state->realtime_ns;
 	r = vcpus_load(vm, state, timers, err);
 	vm->msrs_fresh = false; /* also after a failure, which may have come half-way */
-	return r < 0 ? r : machine_set(vm, state, err);
+	return r < 0 ? r : machine_set(vm, state, timers, err);
 }

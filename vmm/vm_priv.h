@@ -27,6 +27,7 @@ struct vcpu {
 	pthread_t thread;    /* vCPUs above 0 */
 	bool has_thread;
 	uint64_t exits;
+	bool fault_forgiven; /* the memory has become whole since it was entered */
 	bool event_pending; /* `event` was raised while another one was being delivered */
 	struct vm_event event;
 };
@@ -41,10 +42,19 @@ struct cpuid_batch {
 	struct kvm_cpuid_entry2 entries[VM_CPUID_MAX];
 };
 
+/* Memory that is not all there, and who makes it whole. */
+struct memory_gap {
+	vm_memory_handler *handler; /* NULL: there has never been a gap */
+	void *context;		    /* borrowed */
+	atomic_bool open;
+	pthread_mutex_t lock; /* of those that close it */
+};
+
 struct vm {
 	int kvm_fd, fd; /* owned */
 	enum cpu_template cpu_template;
 	struct guest_memory memory; /* owned mapping */
+	struct memory_gap gap;	    /* what is absent of it */
 	uint8_t *rom;		    /* owned mapping: the page with the reset vector */
 	uint8_t *image;		    /* owned mapping of GUEST_IMAGE_MAX_BYTES */
 	uint64_t image_bytes;	    /* of it, that a file is mapped over; 0: none */
@@ -89,6 +99,11 @@ void memory_release(struct guest_memory *memory);
 int memory_slot(int vm_fd, uint32_t slot, uint32_t flags, uint64_t gpa, uint8_t *hva,
 		uint64_t bytes, struct err *err);
 int memory_register(int vm_fd, const struct guest_memory *memory, struct err *err);
+
+/* memory_gap.c. A vCPU's KVM_RUN said EFAULT: true when it can be entered again. */
+void memory_gap_init(struct memory_gap *gap);
+void memory_gap_done(struct memory_gap *gap);
+bool memory_gap_forgives(struct vcpu *vcpu, struct err *err);
 
 /* rehearse.c: the page with the reset vector, in a slot behind those of RAM. */
 #define ROM_SLOT 2u

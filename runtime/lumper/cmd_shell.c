@@ -32,6 +32,9 @@ static const char help[] =
 	"  --vcpus N          1 to 8 (default 1)\n"
 	"  --cpu TEMPLATE     portable (default) or host\n"
 	"  --like FD          inherited state file whose CPUID the VM shall have\n"
+	"  --calibration FOLDER\n"
+	"                     a template whose base those that come are expected to have, and whose\n"
+	"                     CPUID: the VM is prepared for them\n"
 	"\n"
 	"Ends when the socket closes. Not for people: quark starts shells.\n";
 
@@ -42,13 +45,17 @@ enum { TOUCHED_FILE_BYTES = 16 << 10 };
 struct shell_fds {
 	int memory, state, file[SHELL_FDS_MAX - 2];
 };
-enum { FILE_WORKING_SET, FILE_BASE, FILE_IMAGE }; /* numbers of the bits of enum shell_file */
+/* Numbers of the bits of enum shell_file. */
+enum { FILE_WORKING_SET, FILE_BASE, FILE_IMAGE, FILE_PACK };
 
 /* One per process, and large: it lives in .bss, touched once before HELLO. */
 struct shell_process {
 	int socket, mailbox_fd, like_fd;
+	const char *calibration; /* NULL: none */
 	struct shape_options shape;
 	struct vm *vm;
+	struct preparation *preparation; /* NULL: none */
+	struct vm_counters before;	 /* at HELLO */
 	uint8_t *mailbox;
 	bool spent; /* has been given a template, whether that could be loaded or not */
 	bool loaded, timers_running;
@@ -197,6 +204,14 @@ static int name_fds(const struct shell_process *shell, struct shell_fds *ret_fds
 	return 0;
 }
 
+/* What is not mapped yet may be needed any time: it stays open until the process ends. */
+static void keep_memory_fd(struct shell_process *shell)
+{
+	for (unsigned int i = 1; i < shell->fd_count; i++)
+		shell->fds[i - 1] = shell->fds[i];
+	shell->fd_count--;
+}
+
 /* Each extent is mapped over guest memory: it must not reach beyond. */
 static int check_extents(const struct shell_order *order, uint64_t memory_bytes, struct err *err)
 {
@@ -247,6 +262,8 @@ static int load(struct shell_process *shell, enum vm_timers timers, struct err *
 		.extent_count = order->extent_count,
 		.has_image = order->files & SHELL_FILE_IMAGE,
 		.image_bytes = order->image_bytes,
+		.preparation = shell->preparation,
+		.has_pack = order->files & SHELL_FILE_PACK,
 	};
 	struct shell_fds fds = {};
 	int r;
@@ -264,8 +281,11 @@ static int load(struct shell_process *shell, enum vm_timers timers, struct err *
 	config.memory_fd = fds.memory;
 	config.base_fd = fds.file[FILE_BASE];
 	config.image_fd = fds.file[FILE_IMAGE];
+	config.pack_fd = fds.file[FILE_PACK];
 	/* What fails from here on leaves a VM that is neither empty nor whole. */
 	shell->spent = true;
+	if (shell->preparation)
+		keep_memory_fd(shell);
 	r = snapshot_map_memory(shell->vm, &config, err);
 	if (r < 0)
 		return r;
@@ -365,8 +385,8 @@ static int report_counters(struct shell_process *shell)
 	struct vm_counters counters;
 
 	vm_counters_get(shell->vm, &counters);
-	shell->reply.exits = counters.exits;
-	shell->reply.faults = counters.faults;
+	shell->reply.exits = counters.exits - shell->before.exits;
+	shell->reply.faults = counters.faults - shell->before.faults;
 	return send_reply(shell, SHELL_COUNTED);
 }
 
@@ -461,36 +481,64 @@ static int bind_process(struct err *err)
 	return 0;
 }
 
-static int prepare(struct shell_process *shell, struct err *err)
+static int make_vm(struct shell_process *shell, const struct template *calibration,
+		   struct err *err)
 {
 	struct vm_config config = {
 		.memory_bytes = shell->shape.memory_bytes,
 		.vcpus = shell->shape.vcpus,
 		.cpu_template = shell->shape.cpu_template,
 	};
-	int r;
+	int r = 0;
 
-	if (shell->like_fd >= 0) {
+	if (calibration) {
+		config.like = template_state(calibration);
+	} else if (shell->like_fd >= 0) {
 		r = read_like(shell, err);
-		if (r < 0)
-			return r;
 		config.like = &shell->state;
 	}
-	if ((r = vm_new(&shell->vm, &config, err)) < 0 || (r = map_mailbox(shell, err)) < 0)
+	if (r == 0)
+		r = vm_new(&shell->vm, &config, err);
+	if (r == 0 && calibration)
+		r = preparation_new(&shell->preparation, shell->vm, calibration, shell->mailbox_fd,
+				    err);
+	return r;
+}
+
+/* Guest code, our own too, runs inside the jail only. */
+static int rehearse(struct shell_process *shell, struct err *err)
+{
+	int r = vm_rehearse(shell->vm, err);
+
+	return r < 0 || !shell->preparation ? r : preparation_touch(shell->preparation, err);
+}
+
+static int prepare(struct shell_process *shell, struct err *err)
+{
+	cleanup_template struct template *calibration = NULL;
+	int r = 0;
+
+	if (shell->calibration)
+		r = template_open(&calibration, shell->calibration, err);
+	if (r < 0 || (r = make_vm(shell, calibration, err)) < 0 ||
+	    (r = map_mailbox(shell, err)) < 0)
 		return r;
+	calibration = template_free(calibration);
 	touch_buffers(shell);
 	if ((r = bind_process(err)) < 0)
 		return r;
 	r = jail_enter(JAIL_SHELL, err);
-	return r < 0 ? r : vm_rehearse(shell->vm, err);
+	return r < 0 ? r : rehearse(shell, err);
 }
 
-enum { OPT_SOCKET = 256, OPT_MAILBOX, OPT_LIKE, OPT_MEMORY, OPT_VCPUS, OPT_CPU };
+enum { OPT_SOCKET = 256, OPT_MAILBOX, OPT_LIKE, OPT_MEMORY, OPT_VCPUS, OPT_CPU,
+       OPT_CALIBRATION };
 
 static const struct option long_options[] = {
 	{ "socket", required_argument, NULL, OPT_SOCKET },
 	{ "mailbox", required_argument, NULL, OPT_MAILBOX },
 	{ "like", required_argument, NULL, OPT_LIKE },
+	{ "calibration", required_argument, NULL, OPT_CALIBRATION },
 	{ "memory", required_argument, NULL, OPT_MEMORY },
 	{ "vcpus", required_argument, NULL, OPT_VCPUS },
 	{ "cpu", required_argument, NULL, OPT_CPU },
@@ -520,6 +568,9 @@ static bool parse_option(void *context, int option)
 		return option_fd("mailbox", &shell->mailbox_fd);
 	case OPT_LIKE:
 		return option_fd("like", &shell->like_fd);
+	case OPT_CALIBRATION:
+		shell->calibration = optarg;
+		return true;
 	case OPT_MEMORY:
 		return option_memory(optarg, &shell->shape.memory_bytes);
 	case OPT_VCPUS:
@@ -552,6 +603,7 @@ int cmd_shell(int argc, char **argv)
 		(void)reply_error(&shell, &err);
 		return EXIT_HOST;
 	}
+	vm_counters_get(shell.vm, &shell.before);
 	shell.reply.stamps[SHELL_AT_VM] = monotonic_ns();
 	if (send_reply(&shell, SHELL_HELLO) < 0)
 		return EXIT_ERROR;

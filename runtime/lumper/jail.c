@@ -113,7 +113,8 @@ static int shut_filter(enum jail_profile profile, struct err *err)
 	       (r = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2)) ||
 	       (r = allow_calls(filter, common_calls, ARRAY_SIZE(common_calls))) ||
 	       (r = allow_mappings(filter)) || (r = allow_own_signals(filter)) ||
-	       (r = allow_ioctls(filter, vm_run_ioctls)));
+	       (r = allow_ioctls(filter, vm_run_ioctls)) ||
+	       (r = allow_ioctls(filter, preparation_ioctls)));
 	if (r == 0 && profile == JAIL_BOOT)
 		(void)((r = allow_calls(filter, boot_calls, ARRAY_SIZE(boot_calls))) ||
 		       (r = allow_ioctls(filter, boot_ioctls)) ||

@@ -15,7 +15,7 @@
 
 #include "snapshot.h"
 
-#define SHELL_PROTO_VERSION 2u
+#define SHELL_PROTO_VERSION 3u
 
 /* Bits of `op`, carried out in this order within one message. */
 enum shell_op {
@@ -23,16 +23,17 @@ enum shell_op {
 	SHELL_PARK = 2, /* run until the guest is back at READY */
 	SHELL_RUN = 4,	/* run until DONE or FAILED */
 	SHELL_EXIT = 8,
-	SHELL_COUNT = 16, /* alone: report the counters since the VM was made */
+	SHELL_COUNT = 16, /* alone: report the counters since HELLO */
 };
 
 enum shell_file {
 	SHELL_FILE_WORKING_SET = 1,
 	SHELL_FILE_BASE = 2,
 	SHELL_FILE_IMAGE = 4,
+	SHELL_FILE_PACK = 8, /* a memfd: pack_new */
 };
 
-enum { SHELL_FDS_MAX = 5 };
+enum { SHELL_FDS_MAX = 6 };
 
 /* The datagram ends behind the last extent; without LOAD and SHELL_FILE_BASE there is none. */
 struct shell_order {

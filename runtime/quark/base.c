@@ -12,6 +12,7 @@
 
 #include "bake.h"
 #include "build_initramfs.h"
+#include "calibration.h"
 #include "cleanup.h"
 #include "format.h"
 #include "guest_cmdline.h"
@@ -30,6 +31,7 @@ static int digest_files(const struct cli *cli, const struct base *base, struct d
 		{"kernel", base->kernel},
 		{"guest", cli->paths.guest},
 		{"lumper", cli->paths.lumper},
+		{"calibration", cli->paths.calibration},
 	};
 	int r = 0;
 
@@ -147,12 +149,23 @@ static int boot(const struct cli *cli, const struct base *base, const char *init
 	return cli_fail(&err);
 }
 
+static int make(const struct cli *cli, const struct base *base, const char *initrd,
+		const char *workdir, unsigned int timeout_s)
+{
+	struct err err = {0};
+
+	if (pack(cli, base, initrd, &err) < 0)
+		return cli_fail(&err);
+	return boot(cli, base, initrd, workdir, timeout_s);
+}
+
 int base_ensure(const struct cli *cli, const struct base *base, const char *workdir,
 		unsigned int timeout_s)
 {
 	cleanup_free char *bases = paths_in_home(&cli->paths, BASES_FOLDER, NULL), *initrd = NULL;
 	cleanup_fd int lock = -1;
 	struct err err = {0};
+	int code = EXIT_OK;
 
 	if (!bases || asprintf(&initrd, "%s/initrd.cpio", workdir) < 0) {
 		(void)err_set(&err, -ENOMEM, "out of memory");
@@ -160,9 +173,7 @@ int base_ensure(const struct cli *cli, const struct base *base, const char *work
 	}
 	if (folder_lock(cli, bases, &lock, &err) < 0)
 		return cli_fail(&err);
-	if (is_there(base))
-		return EXIT_OK;
-	if (pack(cli, base, initrd, &err) < 0)
-		return cli_fail(&err);
-	return boot(cli, base, initrd, workdir, timeout_s);
+	if (!is_there(base))
+		code = make(cli, base, initrd, workdir, timeout_s);
+	return code == EXIT_OK ? calibration_ensure(cli, base, workdir, timeout_s) : code;
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "calibration.h"
 #include "cleanup.h"
 #include "cli.h"
 #include "file.h"
@@ -211,10 +212,22 @@ static int check_device(struct err *err)
 		       strerror(errno));
 }
 
+/* What a shell is prepared with, if the template's base has it. */
+static int find_calibration(const struct cli *cli, const struct template *template,
+			    struct template **ret_calibration, int *ret_pack_fd, struct err *err)
+{
+	int r = calibration_find(&cli->paths, template, ret_calibration, err);
+
+	if (r < 0 || !*ret_calibration)
+		return r;
+	return pack_new(template, *ret_calibration, ret_pack_fd, err);
+}
+
 static int invoke_here(const struct cli *cli, const struct invocation *invocation)
 {
-	cleanup_template struct template *template = NULL;
+	cleanup_template struct template *template = NULL, *calibration = NULL;
 	cleanup_shell struct shell *shell = NULL;
+	cleanup_fd int pack_fd = -1;
 	struct shell_config config = {.lumper = cli->paths.lumper, .log = print_log};
 	const struct manifest *manifest;
 	struct start_times times = {0};
@@ -229,6 +242,11 @@ static int invoke_here(const struct cli *cli, const struct invocation *invocatio
 	config.vcpus = manifest->vcpus;
 	config.cpu_template = manifest->cpu_template;
 	config.timeout_ms = invocation->timeout_s * 1000;
+	if (invocation->level != LEVEL_COLD &&
+	    find_calibration(cli, template, &calibration, &pack_fd, &err) < 0)
+		return report_failure(invocation, &err);
+	config.calibration = calibration;
+	config.pack_fd = pack_fd;
 	if (start_function(&shell, &config, template, invocation->level, invocation->request.data,
 			   invocation->request.bytes, &response, &times, &err) < 0)
 		return report_failure(invocation, &err);

@@ -51,6 +51,7 @@ static int set_programs(struct paths *paths, struct err *err)
 	} programs[] = {
 		{&paths->quark, "bin/quark"},	      {&paths->lumper, "bin/lumper"},
 		{&paths->guest, "libexec/quark/guest.cpio"},
+		{&paths->calibration, "libexec/quark/guest/calibration"},
 		{&paths->rig, "libexec/quark/rig"},   {&paths->samples, "share/quark/new"},
 		{&paths->include, "include"},	      {&paths->lib, "lib"},
 		{&paths->rig_call, "libexec/quark/rig-call"},
@@ -172,7 +173,7 @@ void paths_done(struct paths *paths)
 	char *const all[] = {paths->home,   paths->rig_home, paths->rig_state, paths->prefix,
 			     paths->quark,  paths->lumper,   paths->guest,     paths->rig,
 			     paths->rig_call, paths->kernel_fetch, paths->include, paths->lib,
-			     paths->samples};
+			     paths->samples, paths->calibration};
 
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
 		free(all[i]);

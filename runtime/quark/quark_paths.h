@@ -21,6 +21,7 @@ struct paths {
 	char *quark;
 	char *lumper;
 	char *guest;	/* the guest's initramfs, without modules */
+	char *calibration; /* program of the function that bases are calibrated with */
 	char *rig;	/* the tool, a script */
 	char *rig_call; /* what the tool runs to enter a rig */
 	char *kernel_fetch;

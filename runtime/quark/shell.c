@@ -126,10 +126,15 @@ static int inherit(struct inheritance *inheritance, int fd, int as, struct err *
 	return 0;
 }
 
+static const struct template *like_of(const struct shell *shell)
+{
+	return shell->config.calibration ? NULL : shell->config.like;
+}
+
 static int inherit_all(const struct shell *shell, struct inheritance *inheritance, int other,
 		       struct err *err)
 {
-	const struct template *like = shell->config.like;
+	const struct template *like = like_of(shell);
 	posix_spawn_file_actions_t *actions = &inheritance->actions;
 	int r;
 
@@ -153,13 +158,19 @@ static int spawn_lumper(struct shell *shell, int other, struct err *err)
 	char *cpu = (char *)cpu_names[shell->config.cpu_template == CPU_TEMPLATE_HOST];
 	char *argv[] = {
 		"lumper", "shell", "--socket", "3", "--mailbox", "4",	  "--memory",
-		memory,	  "--vcpus", vcpus,    "--cpu", cpu,	 "--like", "5", NULL,
+		memory,	  "--vcpus", vcpus,    "--cpu", cpu,	 NULL,	   NULL, NULL,
 	};
+	char **option = &argv[ARRAY_SIZE(argv) - 3];
 	struct inheritance inheritance = {};
 	int r;
 
-	if (!shell->config.like)
-		argv[ARRAY_SIZE(argv) - 3] = NULL;
+	if (shell->config.calibration) {
+		option[0] = "--calibration";
+		option[1] = (char *)template_folder(shell->config.calibration);
+	} else if (shell->config.like) {
+		option[0] = "--like";
+		option[1] = "5";
+	}
 	(void)snprintf(memory, sizeof(memory), "%lluK",
 		       (unsigned long long)(shell->config.memory_bytes >> 10));
 	(void)snprintf(vcpus, sizeof(vcpus), "%u", shell->config.vcpus);
@@ -183,14 +194,15 @@ static int spawn_lumper(struct shell *shell, int other, struct err *err)
 /* --- talking ------------------------------------------------------------------------------ */
 
 /* What a LOAD brings, in the protocol's order; returns how many. */
-static size_t template_fds(const struct template *template, int fds[SHELL_FDS_MAX],
-			   uint32_t *ret_files)
+static size_t template_fds(const struct shell *shell, const struct template *template,
+			   int fds[SHELL_FDS_MAX], uint32_t *ret_files)
 {
 	/* By the bits of enum shell_file. */
 	const int files[] = {
 		template_working_set_fd(template),
 		template_base_fd(template),
 		template_image_fd(template),
+		shell->config.calibration && shell->config.pack_fd > 0 ? shell->config.pack_fd : -1,
 	};
 	size_t count = 0;
 
@@ -255,7 +267,7 @@ static int send_order(struct shell *shell, uint32_t op, const struct template *t
 	if (template) {
 		manifest = template_manifest(template);
 		order.op |= SHELL_LOAD;
-		count = template_fds(template, fds, &order.files);
+		count = template_fds(shell, template, fds, &order.files);
 		extents = manifest->extents;
 		order.extent_count = manifest->extent_count;
 		order.image_bytes = manifest->image.bytes;
@@ -520,6 +532,8 @@ int start_function(struct shell **ret_shell, const struct shell_config *config,
 	int r;
 
 	full.like = template;
+	if (level == LEVEL_COLD) /* preparing costs more than the one start gets from it */
+		full.calibration = NULL;
 	r = shell_new(&shell, &full, err);
 	if (r < 0)
 		return r;

@@ -33,6 +33,11 @@ struct shell_config {
 	uint32_t vcpus;
 	uint32_t cpu_template;
 	const struct template *like; /* borrowed: a template of the wanted CPU; may be NULL */
+	/* Borrowed: a template with the base that those to come are expected to have, which the VM is
+	 * then prepared for; takes the place of `like`. May be NULL. */
+	const struct template *calibration;
+	int pack_fd; /* borrowed: made of the template and the calibration, without which it is not
+		      * looked at; -1 or 0: none */
 	unsigned int timeout_ms; /* of a call, logs or not; of start_function: of all it does.
 				  * 0: 10,000 */
 	void (*log)(void *context, const char *text, size_t bytes); /* LOG text; NULL drops */

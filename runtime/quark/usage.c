@@ -5,9 +5,12 @@
 #include "usage.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "calibration.h"
 #include "cleanup.h"
 #include "store.h"
 
@@ -39,6 +42,27 @@ static void read_template(const struct paths *paths, char *name, struct usage_te
 	ret_row->image = template_manifest(template)->image;
 }
 
+/* A base's memory layer is linked into its calibration, and goes with it: not shared for that. */
+static uint64_t linked_bytes(const char *folder, const struct snapshot_file *memory)
+{
+	cleanup_free char *path = NULL;
+	struct stat st;
+
+	if (asprintf(&path, "%s/%s", folder, memory->name) < 0 || stat(path, &st) < 0)
+		return 0;
+	return st.st_nlink == 2 ? (uint64_t)st.st_blocks * 512 : 0;
+}
+
+static uint64_t calibration_bytes(const char *folder, const struct snapshot_file *memory)
+{
+	cleanup_free char *below = NULL;
+	struct stat st;
+
+	if (asprintf(&below, "%s/" CALIBRATION_NAME, folder) < 0 || stat(below, &st) < 0)
+		return 0;
+	return folder_disk_bytes(below) + linked_bytes(folder, memory);
+}
+
 static int read_base(const struct paths *paths, char *name, struct usage_base *ret_row)
 {
 	cleanup_template struct template *template = NULL;
@@ -52,6 +76,7 @@ static int read_base(const struct paths *paths, char *name, struct usage_base *r
 		return 0;
 	ret_row->refused = false;
 	ret_row->memory = template_manifest(template)->memory;
+	ret_row->disk_bytes += calibration_bytes(folder, &ret_row->memory);
 	return 0;
 }
 

@@ -172,6 +172,7 @@ static inline void cleanup_template_p(struct template **template)
 }
 #define cleanup_template __attribute__((cleanup(cleanup_template_p)))
 
+const char *template_folder(const struct template *template); /* as it was opened; borrowed */
 const struct manifest *template_manifest(const struct template *template);
 const struct vm_state *template_state(const struct template *template);
 const struct working_set *template_working_set(const struct template *template); /* or NULL */
@@ -203,6 +204,9 @@ struct restore_config {
 	bool has_image; /* image_fd is mapped too */
 	int image_fd;	/* borrowed */
 	uint64_t image_bytes;
+	struct preparation *preparation; /* of this VM; NULL: none */
+	bool has_pack;	/* used with a preparation only */
+	int pack_fd;	/* borrowed */
 };
 
 /* Fills memory, base, image and extents of `config` from a template; the other members are left as
@@ -215,6 +219,31 @@ void restore_config_of(const struct template *template, struct restore_config *r
  * after a failure the VM is unusable. */
 int snapshot_map_memory(struct vm *vm, const struct restore_config *config, struct err *err);
 int snapshot_restore(struct vm *vm, const struct restore_config *config, struct err *err);
+
+/* --- preparing for a base ------------------------------------------------------------------- */
+
+/* Does before a template is known what the templates of one base have in common: maps the base, keeps
+ * memory ready for the pages that any of them changes, and, after the jail is shut and the VM
+ * rehearsed, lets the guest's side touch both. `like` is a template with that base and a working
+ * set; it is not needed any longer afterwards. The VM is empty to snapshot_restore. A template with
+ * another base, or none, is restored as without preparation.
+ *
+ * After a restore the memory may be incomplete (vm_memory_incomplete): no pointer of
+ * vm_memory_base is to be followed before vm_memory_complete, and memory_fd of the restore has to
+ * stay open until then. The preparation must live as long as its VM is used. */
+struct preparation;
+int preparation_new(struct preparation **ret_preparation, struct vm *vm, const struct template *like,
+		    int mailbox_fd, struct err *err);
+int preparation_touch(struct preparation *preparation, struct err *err);
+struct preparation *preparation_free(struct preparation *preparation);
+
+/* Makes copies of the pages that VMs prepared with this calibration are filled with, in a file in
+ * memory. Who keeps the template open makes it once, for restore_config. */
+int pack_new(const struct template *template, const struct template *calibration, int *ret_fd,
+	     struct err *err);
+
+/* The ioctl requests of a restore with a preparation, for a syscall filter; zero-terminated. */
+extern const unsigned long preparation_ioctls[];
 
 /* --- recording a working set -------------------------------------------------------------- */
 

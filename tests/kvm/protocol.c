@@ -171,7 +171,7 @@ static void no_fds(struct message *message)
 
 static void unknown_file(struct message *message)
 {
-	message->order.files |= 8;
+	message->order.files |= 16;
 	message->fds[message->fd_count++] = message->fds[0];
 }
 

@@ -19,6 +19,9 @@ struct vm;
 struct guest_memory {
 	uint8_t *base; /* borrowed */
 	uint64_t bytes;
+	/* Called before each use of the memory from here, unless NULL; negative: there is none. */
+	int (*before_use)(void *context);
+	void *context; /* borrowed */
 };
 
 /* Checked pointer to guest RAM, NULL when out of range or across the hole. */

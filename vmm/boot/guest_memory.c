@@ -22,6 +22,8 @@ void *guest_memory_at(const struct guest_memory *memory, uint64_t gpa, uint64_t 
 	/* Across the hole, the ends are closer in the host range than in the guest's addresses. */
 	if (last - first != bytes - 1)
 		return NULL;
+	if (memory->before_use && memory->before_use(memory->context) < 0)
+		return NULL;
 	return memory->base + first;
 }
 

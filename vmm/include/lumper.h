@@ -125,6 +125,26 @@ int vm_state_set(struct vm *vm, const struct vm_state *state, enum vm_timers tim
  * vm_boot_linux. */
 int vm_rehearse(struct vm *vm, struct err *err);
 
+/* Makes vCPU 0 of an empty, rehearsed VM read, or with VM_TOUCH_WRITE write back what is there, one
+ * byte of each page of the list: guest-physical addresses below 4 GiB, multiples of the page size
+ * but for that bit. What lies there has to be memory. Afterwards KVM's second-stage entries for
+ * these pages exist, until the host maps something else. */
+#define VM_TOUCH_WRITE 1u
+int vm_touch(struct vm *vm, const uint32_t *list, size_t count, struct err *err);
+
+/* Whether the processor itself translates guest-physical addresses (EPT, NPT). Without, KVM reads
+ * the guest's page tables through the host's mapping, and a page of them that is absent there looks
+ * to the guest like one that it has not mapped. Reads /sys. */
+bool vm_host_has_two_stages(void);
+
+/* A VM whose memory is not all there. The handler makes it whole: it is called, on whatever thread but
+ * never twice at once, when KVM cannot reach something that a vCPU touches, and before vm_memory_at
+ * hands out a pointer. It is not called again after it has returned 0; 1: it can do more, should a
+ * vCPU fail again. A failure ends the VM. */
+typedef int vm_memory_handler(void *context, struct err *err);
+void vm_memory_incomplete(struct vm *vm, vm_memory_handler *handler, void *context);
+int vm_memory_complete(struct vm *vm, struct err *err);
+
 /* The guest kernel's own reckoning of time (and the vDSO's) overflows when kvmclock has moved by
  * more than 2^40 ns, 18 minutes, since it last looked. A VM whose last look is older than this
  * takes a timer interrupt first when its timers start; that costs milliseconds, so templates are

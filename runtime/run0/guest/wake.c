@@ -19,6 +19,7 @@
 #include <linux/random.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 #include "doorbell.h"
 #include "init.h"
@@ -35,6 +36,7 @@ enum {
 	NAME_BYTES = 6, /* of the hostname, in binary, after its prefix */
 	NAME_PREFIX_BYTES = sizeof("quark-") - 1,
 	ALL_WAITERS = INT32_MAX,
+	SETTLE_NS = 100000000,
 };
 
 /* As struct rand_pool_info, which ends in an open array. */
@@ -176,6 +178,16 @@ int identity_renew(struct init *init, const char **ret_step)
 
 /* --- the doorbell ---------------------------------------------------------------------------- */
 
+/* The kernel has work of its own after so much has started: grace periods of RCU, timers, work queues.
+ * What is not done when the snapshot is taken, each clone does before its function runs. No clone
+ * comes here, but one that is captured again. */
+__attribute__((cold, noinline)) static void let_kernel_settle(void)
+{
+	const struct timespec pause = {.tv_nsec = SETTLE_NS};
+
+	(void)call(SYS_nanosleep, (long)&pause, 0, 0, 0);
+}
+
 /* From the doorbell to GO, and in a clone to the first end of a process. SIGCHLD is blocked. 0, or
  * the -errno of *ret_step. */
 HOT IN_ONE_PAGE static int stop_and_wake(const struct init *init, const char **ret_step)
@@ -186,12 +198,15 @@ HOT IN_ONE_PAGE static int stop_and_wake(const struct init *init, const char **r
 	int r;
 
 	*ret_step = "take the host's order";
-	do {
+	for (;;) {
 		doorbell_ring(init->bell, DOORBELL_READY);
 		if (header->magic != MAILBOX_MAGIC || header->version != MAILBOX_VERSION)
 			return -EPROTO;
 		order = header->order;
-	} while (order == MAILBOX_ORDER_NONE);
+		if (order != MAILBOX_ORDER_NONE)
+			break;
+		let_kernel_settle(); /* a refresh */
+	}
 	if (order != MAILBOX_ORDER_REQUEST && order != MAILBOX_ORDER_PARK)
 		return -EPROTO;
 	if (!(init->create_flags & MAILBOX_CREATE_NO_IDENTITY)) {
@@ -236,13 +251,24 @@ static int wait_for_arrival(struct init *init, int *ret_status, struct err *err)
 	}
 }
 
+/* The function can end while the kernel settles. */
+static int wait_for_quiet_arrival(struct init *init, int *ret_status, struct err *err)
+{
+	int r = wait_for_arrival(init, ret_status, err);
+
+	if (r != 0)
+		return r;
+	let_kernel_settle();
+	return wait_for_arrival(init, ret_status, err);
+}
+
 int wake_loop(struct init *init, int *ret_status, struct err *err)
 {
 	const char *step = NULL;
 	int r = 0;
 
 	while (r == 0) {
-		r = wait_for_arrival(init, ret_status, err);
+		r = wait_for_quiet_arrival(init, ret_status, err);
 		if (r != 0)
 			return r < 0 ? r : 0;
 		init->was_ready = true;
