@@ -11,7 +11,7 @@
 #include "kvm_test.h"
 
 /* What a clock may be wrong by. The answer was given between two readings of the host's. */
-static const uint64_t tolerance_ns = 100000000;
+static const uint64_t tolerance_ns = 10000000;
 
 struct reading {
 	uint64_t before, after; /* the host's, around the request */

@@ -18,6 +18,7 @@
 enum { STATE_VERSION_OFFSET = 8, STATE_HEADER_CHECKED = 32, STATE_HEADER_CHECKSUM = 32 };
 
 #define CPUID_1_EDX_IA64 (1u << 30) /* no host of ours can be one */
+enum { CLOCK_LATE_NS = 50000000 };
 
 struct folder {
 	int fd;
@@ -58,8 +59,8 @@ static void write_state(struct folder *folder)
 	write_at(folder->fd, MANIFEST_NAME, text, bytes);
 }
 
-/* The snapshot of a machine with a CPU that this host is not. */
-static void change_cpu(struct folder *folder)
+/* The caller frees it. */
+static struct vm_state *decode_state(const struct folder *folder)
 {
 	struct vm_state *state = calloc(1, sizeof(*state));
 	struct err err = {};
@@ -67,14 +68,38 @@ static void change_cpu(struct folder *folder)
 	REQUIRE(state, "out of memory");
 	REQUIRE(state_decode(state, folder->state, folder->state_bytes, &err) == 0, "%s",
 		err.message);
-	for (uint32_t i = 0; i < state->cpuid_count; i++)
-		if (state->cpuid[i].function == 1)
-			state->cpuid[i].edx |= CPUID_1_EDX_IA64;
+	return state;
+}
+
+static void encode_state(struct folder *folder, const struct vm_state *state)
+{
+	struct err err = {};
+
 	REQUIRE(state_encode(state, folder->state, folder->state_bytes, &folder->state_bytes,
 			     &err) == 0,
 		"%s", err.message);
-	free(state);
 	write_state(folder);
+}
+
+/* The snapshot of a machine with a CPU that this host is not. */
+static void change_cpu(struct folder *folder)
+{
+	cleanup_free struct vm_state *state = decode_state(folder);
+
+	for (uint32_t i = 0; i < state->cpuid_count; i++)
+		if (state->cpuid[i].function == 1)
+			state->cpuid[i].edx |= CPUID_1_EDX_IA64;
+	encode_state(folder, state);
+}
+
+/* One that seems to have been made later than it was: clones are late by that. */
+static void change_clock(struct folder *folder)
+{
+	cleanup_free struct vm_state *state = decode_state(folder);
+
+	state->realtime_ns += CLOCK_LATE_NS;
+	folder->manifest.realtime_ns = state->realtime_ns;
+	encode_state(folder, state);
 }
 
 static void change_state_version(struct folder *folder)
@@ -109,6 +134,7 @@ static const struct {
 	void (*run)(struct folder *folder);
 } changes[] = {
 	{ "cpu", change_cpu },
+	{ "clock", change_clock },
 	{ "state-version", change_state_version },
 	{ "manifest-version", change_manifest_version },
 };

@@ -1,25 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * unique LUMPER TEMPLATE N: N clones of one template, one after another, each restored from a shell and
- * asked once. Each answers with one JSON object; every member of it, a string or a number, must differ
- * from the same member of every other clone, but `realtime_ns`, which must be the host's time.
+ * unique LUMPER TEMPLATE N: N clones of one template, one after another, each restored from a shell
+ * and asked. Each answers with one JSON object; every member of it, a string or a number, must
+ * differ from the same member of every other clone, but `realtime_ns`, which must be the host's
+ * time.
+ *
+ * What a clone reads on its clock, it reads at some moment between the host's readings before the
+ * request and after the answer. In an emulated host a first request takes longer than a clock may
+ * be off, so a clone is asked again until an answer was fast enough to tell: nothing sets a clone's
+ * clock between its requests.
  */
 #include <cjson/cJSON.h>
+#include <float.h>
 #include <string.h>
 
 #include "clock.h"
 #include "kvm_test.h"
 
-enum { MEMBERS_MAX = 16 };
+enum { MEMBERS_MAX = 16, ANSWERS_MAX = 20 };
 
 static const double clock_tolerance_ns = 10e6;
+static const double clock_step_ns = 1e6; /* JavaScript's clock */
 
 struct answers {
 	unsigned int n;
 	unsigned int members;
 	char *names[MEMBERS_MAX];
 	char **values[MEMBERS_MAX]; /* one for each clone */
-	double clock_worst_ns, window_worst_ns;
+	double clock_worst_ns;
+	unsigned int asked_most;
 };
 
 static unsigned int member_index(struct answers *answers, const char *name, bool first)
@@ -35,46 +44,81 @@ static unsigned int member_index(struct answers *answers, const char *name, bool
 	return answers->members++;
 }
 
-static double distance(double value, double least, double most)
+/* Between what a clone's clock minus the host's is, as far as its answers tell. */
+struct clock_bounds {
+	double least_ns, most_ns;
+};
+
+static double worst_ns(const struct clock_bounds *bounds)
 {
-	return value < least ? least - value : value > most ? value - most : 0;
+	return bounds->most_ns > -bounds->least_ns ? bounds->most_ns : -bounds->least_ns;
 }
 
-/* How far the clone's clock is outside of the time in which it was asked and answered. */
-static void check_clock(struct answers *answers, const cJSON *object, double after, double took)
+/* The caller deletes the object. */
+static cJSON *parse_answer(unsigned int clone, const struct response *response)
 {
-	const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, "realtime_ns");
-	double off;
-
-	REQUIRE(cJSON_IsNumber(item), "no number 'realtime_ns'");
-	off = distance(item->valuedouble, after - took, after);
-	if (off > answers->clock_worst_ns)
-		answers->clock_worst_ns = off;
-	if (took > answers->window_worst_ns)
-		answers->window_worst_ns = took;
-	REQUIRE(off <= clock_tolerance_ns, "the clone's clock is %.3f ms off", off / 1e6);
-}
-
-static void ask(struct answers *answers, unsigned int clone, const struct shell_config *config,
-		const struct template *template)
-{
-	struct start_times times = {};
-	struct response response;
-	struct shell *shell = NULL;
-	unsigned int members = 0;
-	struct err err = {};
-	double answered;
 	cJSON *object;
 
-	REQUIRE(start_function(&shell, config, template, LEVEL_SHELL, "{}", 2, &response, &times,
-			       &err) == 0,
-		"clone %u: %s", clone, err.message);
-	answered = (double)clock_ns(CLOCK_REALTIME);
-	REQUIRE(!response.failed, "clone %u failed: %.*s", clone, (int)response.bytes,
-		(const char *)response.data);
-	object = cJSON_ParseWithLength((const char *)response.data, response.bytes);
+	REQUIRE(!response->failed, "clone %u failed: %.*s", clone, (int)response->bytes,
+		(const char *)response->data);
+	object = cJSON_ParseWithLength((const char *)response->data, response->bytes);
 	REQUIRE(cJSON_IsObject(object), "clone %u: no JSON object", clone);
-	check_clock(answers, object, answered, (double)times.total_ns);
+	return object;
+}
+
+/* An answer that is certainly wrong is a failure, however long it took. */
+static void narrow_bounds(struct clock_bounds *bounds, unsigned int clone, const cJSON *object,
+			  double before, double after)
+{
+	const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, "realtime_ns");
+	double least, most;
+
+	REQUIRE(cJSON_IsNumber(item), "clone %u: no number 'realtime_ns'", clone);
+	least = item->valuedouble - after;
+	most = item->valuedouble - before;
+	REQUIRE(least <= clock_tolerance_ns && most >= -clock_tolerance_ns,
+		"clone %u: its clock is %+.3f to %+.3f ms off", clone, least / 1e6, most / 1e6);
+	REQUIRE(least <= bounds->most_ns + clock_step_ns && most >= bounds->least_ns - clock_step_ns,
+		"clone %u: its clock has jumped between two requests", clone);
+	bounds->least_ns = least > bounds->least_ns ? least : bounds->least_ns;
+	bounds->most_ns = most < bounds->most_ns ? most : bounds->most_ns;
+}
+
+static void ask_again(struct clock_bounds *bounds, unsigned int clone, struct shell *shell)
+{
+	double before = (double)clock_ns(CLOCK_REALTIME);
+	struct start_times times = {};
+	struct response response;
+	struct err err = {};
+	cJSON *object;
+
+	REQUIRE(shell_invoke(shell, NULL, "{}", 2, &response, &times, &err) == 0, "clone %u: %s",
+		clone, err.message);
+	object = parse_answer(clone, &response);
+	narrow_bounds(bounds, clone, object, before, (double)clock_ns(CLOCK_REALTIME));
+	cJSON_Delete(object);
+}
+
+static void check_clock(struct answers *answers, unsigned int clone, struct shell *shell,
+			struct clock_bounds bounds)
+{
+	unsigned int asked = 1;
+
+	for (; worst_ns(&bounds) > clock_tolerance_ns && asked < ANSWERS_MAX; asked++)
+		ask_again(&bounds, clone, shell);
+	REQUIRE(worst_ns(&bounds) <= clock_tolerance_ns,
+		"clone %u: after %u answers its clock may still be %+.3f to %+.3f ms off", clone,
+		asked, bounds.least_ns / 1e6, bounds.most_ns / 1e6);
+	if (worst_ns(&bounds) > answers->clock_worst_ns)
+		answers->clock_worst_ns = worst_ns(&bounds);
+	if (asked > answers->asked_most)
+		answers->asked_most = asked;
+}
+
+static void keep_members(struct answers *answers, unsigned int clone, const cJSON *object)
+{
+	unsigned int members = 0;
+
 	for (const cJSON *item = object->child; item; item = item->next) {
 		unsigned int i;
 
@@ -90,6 +134,27 @@ static void ask(struct answers *answers, unsigned int clone, const struct shell_
 	}
 	REQUIRE(members > 0 && members == answers->members, "clone %u: %u members instead of %u",
 		clone, members, answers->members);
+}
+
+static void ask(struct answers *answers, unsigned int clone, const struct shell_config *config,
+		const struct template *template)
+{
+	struct start_times times = {};
+	struct response response;
+	struct shell *shell = NULL;
+	struct clock_bounds bounds = { .least_ns = -DBL_MAX, .most_ns = DBL_MAX };
+	struct err err = {};
+	double after;
+	cJSON *object;
+
+	REQUIRE(start_function(&shell, config, template, LEVEL_SHELL, "{}", 2, &response, &times,
+			       &err) == 0,
+		"clone %u: %s", clone, err.message);
+	after = (double)clock_ns(CLOCK_REALTIME);
+	object = parse_answer(clone, &response);
+	keep_members(answers, clone, object);
+	narrow_bounds(&bounds, clone, object, after - (double)times.total_ns, after);
+	check_clock(answers, clone, shell, bounds);
 	cJSON_Delete(object);
 	(void)shell_free(shell);
 }
@@ -129,8 +194,8 @@ int main(int argc, char **argv)
 		       answers.n);
 		bad += shared > 0;
 	}
-	printf("clocks: at most %.3f ms outside of the time of a request, which was at most %.3f ms\n",
-	       answers.clock_worst_ns / 1e6, answers.window_worst_ns / 1e6);
+	printf("clocks: within %.3f ms of the host's, known from at most %u answers\n",
+	       answers.clock_worst_ns / 1e6, answers.asked_most);
 	REQUIRE(bad == 0, "%u of %u members are not unique", bad, answers.members);
 	(void)template_free(template);
 	return 0;
