@@ -97,7 +97,20 @@ static int take_digest(int fd, struct image *image, struct err *err)
 	return 0;
 }
 
-int erofs_make(struct workspace *workspace, const char *tree, const char *path,
+/* Each file, folder and link takes whole blocks, and attributes come on top: a root may be more than
+ * its files together, and more than a guest has addresses for. 0: only the latter is the limit. */
+static int check_size(const struct image *image, uint64_t limit, struct err *err)
+{
+	if (limit == 0 || limit > GUEST_IMAGE_MAX_BYTES)
+		limit = GUEST_IMAGE_MAX_BYTES;
+	if (image->root_bytes <= limit)
+		return 0;
+	return err_set(err, -EFBIG,
+		       "its file system has %" PRIu64 " bytes, more than the limit of %" PRIu64,
+		       image->root_bytes, limit);
+}
+
+int erofs_make(struct workspace *workspace, const char *tree, const char *path, uint64_t limit,
 	       struct image *image, struct err *err)
 {
 	static const char *const env[] = { "SOURCE_DATE_EPOCH=4102444800", NULL };
@@ -120,6 +133,8 @@ int erofs_make(struct workspace *workspace, const char *tree, const char *path,
 	r = check_superblock(fd, &image->root_bytes, err);
 	if (r == 0)
 		r = pad(fd, &image->root_bytes, err);
+	if (r == 0)
+		r = check_size(image, limit, err);
 	if (r == 0 && fsync(fd) < 0)
 		r = err_set(err, -errno, "cannot write the image: %s", strerror(errno));
 	return r < 0 ? r : take_digest(fd, image, err);

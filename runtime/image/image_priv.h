@@ -307,8 +307,9 @@ int layer_unpack(int fd, const struct source_layer *layer, const struct digest *
 /* user.c: "USER[:GROUP]" of the image's configuration, by the passwd and group of its root. */
 int user_resolve(int root_fd, struct image *image, struct err *err);
 
-/* erofs.c: `tree` in the workspace to the file `path` there. */
-int erofs_make(struct workspace *workspace, const char *tree, const char *path,
+/* erofs.c: `tree` in the workspace to the file `path` there, of at most `limit` bytes (see
+ * struct image_limits). */
+int erofs_make(struct workspace *workspace, const char *tree, const char *path, uint64_t limit,
 	       struct image *image, struct err *err);
 
 /* program.c */

@@ -178,8 +178,8 @@ static int make_image(struct import *import, struct err *err)
 	if (r < 0)
 		return r;
 	tell(import->options, "making the file system");
-	r = erofs_make(import->workspace, TREE_FOLDER, IMAGE_FOLDER "/" ROOT_FILE, import->image,
-		       err);
+	r = erofs_make(import->workspace, TREE_FOLDER, IMAGE_FOLDER "/" ROOT_FILE,
+		       import->options->limits.root_bytes, import->image, err);
 	if (r == 0)
 		r = write_record(import, err);
 	/* Something damaged may be in its place: store_load did not take it. */

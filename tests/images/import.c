@@ -59,7 +59,7 @@ static int do_import(struct call *call, struct err *err)
 	cleanup_image struct image *image = NULL;
 	int option, r;
 
-	while ((option = getopt(call->argc, call->argv, "+fipb:e:")) != -1)
+	while ((option = getopt(call->argc, call->argv, "+fipb:e:r:")) != -1)
 		switch (option) {
 		case 'f':
 			options.force = true;
@@ -75,6 +75,9 @@ static int do_import(struct call *call, struct err *err)
 			break;
 		case 'e':
 			options.limits.entries = strtoull(optarg, NULL, 10);
+			break;
+		case 'r':
+			options.limits.root_bytes = strtoull(optarg, NULL, 10);
 			break;
 		default:
 			return -1;

@@ -61,6 +61,7 @@ struct image {
 struct image_limits {
 	uint64_t unpacked_bytes; /* files of all layers, also hidden ones; 0: 4 GiB */
 	uint64_t entries;	 /* of all layers; 0: 1,000,000 */
+	uint64_t root_bytes;	 /* of the finished file; 0: what a guest can be given, 8 GiB */
 };
 
 struct image_import_options {
