@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Suites `floor` and `oci`: what the same machine takes, by the same clock, for less isolation than a
- * VM: fork+exec+wait of a static program, and a container of it by run0, crun and runc, where these
- * are installed. `oci` also tells how much memory the runtime had resident at most.
+ * Suites `floor` and `oci`: what the same machine takes, by the same clock, for less isolation than
+ * a VM: fork+exec+wait of a static program, and a container of it by run0, crun and runc, where
+ * these are installed. `oci` also tells how much memory the runtime had resident at most.
  */
 #include <errno.h>
 #include <spawn.h>
@@ -137,7 +137,8 @@ static long peak_rss_kib(const struct bench_options *options, char *const argv[]
 	if (read(pipes[0], text, sizeof(text) - 1) < 0)
 		text[0] = 0;
 	(void)close(pipes[0]);
-	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0 ? strtol(text, NULL, 10) : 0;
+	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0 ? strtol(text, NULL, 10)
+									 : 0;
 }
 
 static int sample(char *const argv[], const struct row *kind, const struct bench_options *options,

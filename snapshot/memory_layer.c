@@ -99,7 +99,8 @@ static bool writer_wants(struct layer_writer *w, uint64_t offset)
 	return false;
 }
 
-/* Whether a page that still is the mapped file's lies in a hole of it. Asked for ascending offsets. */
+/* Whether a page that still is the mapped file's lies in a hole of it. Asked for ascending
+ * offsets. */
 static bool writer_finds_hole(struct layer_writer *w, uint64_t offset)
 {
 	const struct memory_source *source = w->source;

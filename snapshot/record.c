@@ -311,8 +311,8 @@ static uint64_t function_cr3(const struct vm_state *state)
 	return state->vcpus[0].sregs.cr3;
 }
 
-/* The function's addresses, by the page tables of who has just answered: at the snapshot it may have
- * been PID 1 that was in user mode, to wake the function. */
+/* The function's addresses, by the page tables of who has just answered: at the snapshot it may
+ * have been PID 1 that was in user mode, to wake the function. */
 static int assign_addresses(const struct recorder *recorder, struct working_set *set,
 			    struct err *err)
 {

@@ -2,15 +2,15 @@
 /*
  * Pays a VM's first-run costs before anybody waits for it.
  *
- * KVM fills its page-table caches at the first second-stage fault of each vCPU (40 zeroed pages: about
- * 180,000 instructions). So each vCPU of an empty VM executes the one instruction that lies at the
- * reset vector: an OUT to a port that no device has. It has a page and a memory slot of its own at the
- * top of 4 GiB, so that no page table for RAM exists yet: the restore's mapping over RAM would visit
- * every entry of one.
+ * KVM fills its page-table caches at the first second-stage fault of each vCPU (40 zeroed pages:
+ * about 180,000 instructions). So each vCPU of an empty VM executes the one instruction that lies
+ * at the reset vector: an OUT to a port that no device has. It has a page and a memory slot of its
+ * own at the top of 4 GiB, so that no page table for RAM exists yet: the restore's mapping over RAM
+ * would visit every entry of one.
  *
- * A VM that is prepared for a base (snapshot/prepare.c) has memory already. Its second-stage entries
- * are what a host cannot make by itself, so a guest makes them: a loop in the same page touches one
- * guest-physical address after the other.
+ * A VM that is prepared for a base (snapshot/prepare.c) has memory already. Its second-stage
+ * entries are what a host cannot make by itself, so a guest makes them: a loop in the same page
+ * touches one guest-physical address after the other.
  */
 #include <errno.h>
 #include <string.h>
@@ -87,7 +87,8 @@ int vm_rehearse(struct vm *vm, struct err *err)
 static int enter_flat_mode(struct vcpu *vcpu, struct err *err)
 {
 	const struct kvm_segment data = {
-		.limit = UINT32_MAX, .selector = 0x10, .type = 3, .present = 1, .db = 1, .s = 1, .g = 1,
+		.limit = UINT32_MAX, .selector = 0x10, .type = 3, .present = 1,
+		.db = 1, .s = 1, .g = 1,
 	};
 	struct kvm_segment code = data;
 	struct kvm_sregs sregs;

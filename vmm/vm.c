@@ -142,8 +142,8 @@ static int create_vcpus(struct vm *vm, const struct vm_state *like, struct err *
 		if (r < 0)
 			return r;
 	}
-	/* Without a rate KVM's clock is wrong by seconds: it was loaded before the kernel had measured
-	 * the TSC, and too far from what that gave. */
+	/* Without a rate KVM's clock is wrong by seconds: it was loaded before the kernel had
+	 * measured the TSC, and too far from what that gave. */
 	r = ioctl(vm->vcpus[0].fd, KVM_GET_TSC_KHZ, 0);
 	if (r <= 0)
 		return err_set(err, -EIO,
@@ -444,8 +444,8 @@ static int devices_load(struct vm *vm, const struct vm_state *state, struct err 
 }
 
 /* kvmclock goes on from where it was plus the real time since, so the wall clock, which the guest
- * derives from it, is right. A guest that is being recorded is told that it was stopped however short
- * that was: what it does then belongs to the working set of all later clones. */
+ * derives from it, is right. A guest that is being recorded is told that it was stopped however
+ * short that was: what it does then belongs to the working set of all later clones. */
 static int clock_load(struct vm *vm, const struct vm_state *state, enum vm_timers timers,
 		      struct err *err)
 {

@@ -264,10 +264,10 @@ static void clock_settle(void)
 		say("the TSC is not the clock source, but %s", name);
 }
 
-/* Keeps one empty VM for as long as the rig is up. KVM patches the code of the running kernel when the
- * first VM comes and when the last one goes (static keys, one of them in the scheduler), and QEMU's
- * multi-threaded TCG can miss a patch that another CPU made: then both CPUs take the breakpoint of
- * the patching for ever. The descriptors are left open. */
+/* Keeps one empty VM for as long as the rig is up. KVM patches the code of the running kernel when
+ * the first VM comes and when the last one goes (static keys, one of them in the scheduler), and
+ * QEMU's multi-threaded TCG can miss a patch that another CPU made: then both CPUs take the
+ * breakpoint of the patching for ever. The descriptors are left open. */
 static void kvm_pin(void)
 {
 	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);

@@ -641,7 +641,12 @@ int main(int argc, char **argv)
 	static const struct {
 		const char *name;
 		int (*run)(int argc, char **argv);
-	} verbs[] = {{"exec", verb_exec}, {"ping", verb_ping}, {"child", verb_child}, {"beat", verb_beat}};
+	} verbs[] = {
+		{"exec", verb_exec},
+		{"ping", verb_ping},
+		{"child", verb_child},
+		{"beat", verb_beat},
+	};
 
 	for (size_t i = 0; argc > 1 && i < sizeof(verbs) / sizeof(verbs[0]); i++)
 		if (!strcmp(argv[1], verbs[i].name))

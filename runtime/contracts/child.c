@@ -217,7 +217,8 @@ void child_kill(struct child *child)
 	struct pollfd fds[CHILD_POLL_FIRST];
 	uint64_t deadline_ns;
 
-	/* The group may outlive the child: its number is not given away before the group is gone. */
+	/* The group may outlive the child: its number is not given away before the group is
+	 * gone. */
 	if (!child->pid || (kill(-child->pid, SIGKILL) < 0 && child->ended))
 		return;
 	deadline_ns = deadline_in(KILL_WAIT_MS);

@@ -126,8 +126,8 @@ static bool is_closed(int r)
 	return r == -ECONNRESET || r == -ECONNREFUSED || r == -EPIPE;
 }
 
-/* What is to be read before anything was asked is the connection's end, or bytes that would be taken
- * for the response. */
+/* What is to be read before anything was asked is the connection's end, or bytes that would be
+ * taken for the response. */
 static bool is_stale(int fd)
 {
 	char byte;
@@ -172,8 +172,8 @@ static struct call call_make(struct http *h, char head[HEAD_BYTES], const char *
 			     const char *path, uint64_t deadline_ns)
 {
 	int n = snprintf(head, HEAD_BYTES,
-			 "%s %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nContent-Length: 0\r\n\r\n", method,
-			 path, (unsigned int)h->options->port);
+			 "%s %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nContent-Length: 0\r\n\r\n",
+			 method, path, (unsigned int)h->options->port);
 
 	return (struct call){.head = head, .head_bytes = (size_t)n, .deadline_ns = deadline_ns};
 }
@@ -268,7 +268,8 @@ static void post_make(struct http *h)
 	int n = snprintf(h->post, sizeof(h->post),
 			 "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nContent-Type: %s\r\n"
 			 "Content-Length: ",
-			 h->options->path, (unsigned int)h->options->port, h->options->content_type);
+			 h->options->path, (unsigned int)h->options->port,
+			 h->options->content_type);
 
 	h->post_bytes = (size_t)n;
 }

@@ -130,7 +130,8 @@ int http_message_feed(struct http_message *message, const char *data, size_t byt
 		return 0;
 	}
 	if (bytes == 0)
-		return err_set(err, -ECONNRESET, "the connection was closed before a whole message");
+		return err_set(err, -ECONNRESET,
+			       "the connection was closed before a whole message");
 	if (error != HPE_OK || used != bytes)
 		return err_set(err, -EPROTO, "no valid HTTP: %s", http_errno_description(error));
 	return 0;

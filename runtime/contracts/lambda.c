@@ -50,7 +50,8 @@ struct reply_row {
 
 static const struct reply_row reply_accepted = {"202 Accepted", REPLY_OK};
 static const struct reply_row reply_not_found = {
-	"404 Not Found", "{\"errorMessage\":\"No such path or method\",\"errorType\":\"NotFound\"}\n"};
+	"404 Not Found",
+	"{\"errorMessage\":\"No such path or method\",\"errorType\":\"NotFound\"}\n"};
 static const struct reply_row reply_other_id = {
 	"400 Bad Request",
 	"{\"errorMessage\":\"Invalid request ID\",\"errorType\":\"InvalidRequestID\"}\n"};

@@ -135,7 +135,8 @@ static int value_take(struct contract_options *options, const struct option_row 
 		return 0;
 	case OPTION_PATH:
 		if (*value != '/' || !word_is_fit(value, '!'))
-			return err_set(err, -EINVAL, "%s needs a path of a URL, which begins with '/'",
+			return err_set(err, -EINVAL,
+				       "%s needs a path of a URL, which begins with '/'",
 				       row->name);
 		break;
 	case OPTION_TEXT:

@@ -26,8 +26,8 @@ struct socket_parts {
 	size_t first, count; /* those from `first` to `count` are left */
 };
 
-/* Sends what the socket takes now: 0 when all is sent, -EAGAIN when some is left, or -errno (-EPIPE,
- * -ECONNRESET: the other side closed). */
+/* Sends what the socket takes now: 0 when all is sent, -EAGAIN when some is left, or -errno
+ * (-EPIPE, -ECONNRESET: the other side closed). */
 int socket_write(int fd, struct socket_parts *parts);
 
 /* Sends all of it: 0, -ETIMEDOUT, or -errno. */

@@ -97,8 +97,9 @@ static int take_digest(int fd, struct image *image, struct err *err)
 	return 0;
 }
 
-/* Each file, folder and link takes whole blocks, and attributes come on top: a root may be more than
- * its files together, and more than a guest has addresses for. 0: only the latter is the limit. */
+/* Each file, folder and link takes whole blocks, and attributes come on top: a root may be more
+ * than its files together, and more than a guest has addresses for. 0: only the latter is the
+ * limit. */
 static int check_size(const struct image *image, uint64_t limit, struct err *err)
 {
 	if (limit == 0 || limit > GUEST_IMAGE_MAX_BYTES)

@@ -253,11 +253,11 @@ static inline void call(long number, volatile void *a, long b, long c)
 			 : "rcx", "r11", "memory");
 }
 
-/* Sleeps until PID 1 has made this clone unique. To look for GO in a loop of sched_yield would touch
- * fewer pages, but a process that was running when the snapshot was taken has run, to the scheduler of
- * a clone, for as long as the template is old: once a timer interrupt comes first, the other of the
- * two is not scheduled for that long. A restored clone has a fresh mailbox, in which the word is
- * not what was stored here. */
+/* Sleeps until PID 1 has made this clone unique. To look for GO in a loop of sched_yield would
+ * touch fewer pages, but a process that was running when the snapshot was taken has run, to the
+ * scheduler of a clone, for as long as the template is old: once a timer interrupt comes first, the
+ * other of the two is not scheduled for that long. A restored clone has a fresh mailbox, in which
+ * the word is not what was stored here. */
 HOT static void sleep_until_go(void)
 {
 	volatile uint32_t *wake = &header_signed()->wake;

@@ -353,8 +353,8 @@ static void describe(const struct build *build, struct manifest *description)
 	manifest_describe(description, texts, ARRAY_SIZE(texts));
 }
 
-/* An extent costs a restore 30,000 instructions, a tenth of all that a direct start is. So its template is
- * whole: more on the disk, for one mapping. */
+/* An extent costs a restore 30,000 instructions, a tenth of all that a direct start is. So its
+ * template is whole: more on the disk, for one mapping. */
 static int capture(struct build *build)
 {
 	const struct shared_file base = shared_file_of(&template_manifest(build->base)->memory,

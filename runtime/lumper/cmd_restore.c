@@ -122,8 +122,8 @@ static int write_response(struct restore_run *run)
 
 /* --- running ------------------------------------------------------------------------------ */
 
-/* The guest is back at READY, its time kept: the same template again, younger, over the same base and
- * image. */
+/* The guest is back at READY, its time kept: the same template again, younger, over the same base
+ * and image. */
 static int refresh(const struct restore_run *run)
 {
 	const struct manifest *manifest = template_manifest(run->template);

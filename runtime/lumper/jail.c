@@ -46,7 +46,7 @@ static const int boot_calls[] = {
 	SCMP_SYS(dup),		    SCMP_SYS(mremap),	  SCMP_SYS(rt_sigaction),
 	SCMP_SYS(clock_nanosleep),  SCMP_SYS(sysinfo), /* qsort asks how much memory there is */
 	SCMP_SYS(linkat), /* a base or an image into the template */
-	SCMP_SYS(readlinkat),	    SCMP_SYS(alarm), /* a build: a link of the function's, a limit */
+	SCMP_SYS(readlinkat),	    SCMP_SYS(alarm), /* a build: a function's link, a limit */
 };
 
 /* Requests beside vm_run_ioctls: what a capture reads, and terminal modes. */

@@ -25,7 +25,8 @@ int cmd_shell(int argc, char **argv);
 struct option;
 
 /* Hands each option to `set`, which returns false after having said what is wrong. Returns an exit
- * code (EXIT_OK after having printed `help` for --help, 'h'), or -1: optind is the first argument. */
+ * code (EXIT_OK after having printed `help` for --help, 'h'), or -1: optind is the first
+ * argument. */
 int options_parse(int argc, char **argv, const struct option *rows, const char *help,
 		  bool (*set)(void *context, int option), void *context);
 
@@ -42,8 +43,8 @@ bool option_number(const char *name, const char *text, uint64_t least, uint64_t 
 bool option_memory(const char *text, uint64_t *ret_bytes); /* MiB, or with suffix K, M, G */
 bool option_cpu(const char *text, enum cpu_template *ret_template);
 
-/* The text itself, or of "@FILE" the file's contents; at most what a mailbox takes. The caller frees
- * *ret_data. */
+/* The text itself, or of "@FILE" the file's contents; at most what a mailbox takes. The caller
+ * frees *ret_data. */
 int option_data(const char *text, uint8_t **ret_data, size_t *ret_bytes, struct err *err);
 
 /* "lumper: MESSAGE" on stderr, without control characters, cut at 4 KiB. Returns `code`. */

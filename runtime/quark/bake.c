@@ -101,8 +101,8 @@ static int run_lumper(const struct cli *cli, const struct lumper_run *run)
 
 /* Says what did not come about, after the last words of whoever was to do it; with --verbose these
  * have been said. */
-static int fail_run(const struct cli *cli, const struct lumper_run *run, const char *whose, int code,
-		    const char *what, const char *name)
+static int fail_run(const struct cli *cli, const struct lumper_run *run, const char *whose,
+		    int code, const char *what, const char *name)
 {
 	struct err err = {0};
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Making templates: lumper boots a base and captures it, builds functions on it and captures them at
- * their first next(), here or in the rig.
+ * Making templates: lumper boots a base and captures it, builds functions on it and captures them
+ * at their first next(), here or in the rig.
  */
 #pragma once
 

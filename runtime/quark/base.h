@@ -34,8 +34,8 @@ int base_find(struct cli *cli, const struct machine_shape *shape, struct base *r
 void base_done(struct base *base);
 
 /* Boots the base unless it is there, and makes its calibration. Of two callers one does it, the
- * other waits. Returns an exit code, having said what is wrong. `workdir` gets the initramfs and the
- * console's output. */
+ * other waits. Returns an exit code, having said what is wrong. `workdir` gets the initramfs and
+ * the console's output. */
 int base_ensure(const struct cli *cli, const struct base *base, const char *workdir,
 		unsigned int timeout_s);
 

@@ -134,8 +134,8 @@ static const char namespaces[] =
 	"[{\"type\": \"pid\"}, {\"type\": \"network\"}, {\"type\": \"ipc\"}, {\"type\": \"uts\"}, "
 	"{\"type\": \"mount\"}, {\"type\": \"cgroup\"}]";
 
-/* Docker's list. Beyond it: the configuration, registers and memory of the guest's PCI devices. The doorbell is
- * the only one that a function has, by a descriptor. */
+/* Docker's list. Beyond it: the configuration, registers and memory of the guest's PCI devices. The
+ * doorbell is the only one that a function has, by a descriptor. */
 static const char masked_paths[] =
 	"[\"/proc/acpi\", \"/proc/asound\", \"/proc/bus/pci\", \"/proc/interrupts\", "
 	"\"/proc/kcore\", \"/proc/keys\", "

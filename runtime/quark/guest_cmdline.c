@@ -30,7 +30,7 @@ static const struct {
 	{"lsm=capability", "one tenant: no policies, and no hooks that each call looks at"},
 	{"psi=0", "pressure is the host's matter; the scheduler counts it at each switch"},
 	{"noautogroup", "no scheduling group for each session"},
-	{"cgroup.memory=nokmem,nosocket", "limits are of user memory: no accounting of each object"},
+	{"cgroup.memory=nokmem,nosocket", "limits are of user memory: objects are not accounted"},
 	{"audit=0", "nobody reads it"},
 	{"rdinit=/init", "PID 1 of the initramfs"},
 };

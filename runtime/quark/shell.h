@@ -33,8 +33,8 @@ struct shell_config {
 	uint32_t vcpus;
 	uint32_t cpu_template;
 	const struct template *like; /* borrowed: a template of the wanted CPU; may be NULL */
-	/* Borrowed: a template with the base that those to come are expected to have, which the VM is
-	 * then prepared for; takes the place of `like`. May be NULL. */
+	/* Borrowed: a template with the base that those to come are expected to have, which the VM
+	 * is then prepared for; takes the place of `like`. May be NULL. */
 	const struct template *calibration;
 	int pack_fd; /* borrowed: made of the template and the calibration, without which it is not
 		      * looked at; -1 or 0: none */

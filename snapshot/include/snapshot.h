@@ -222,8 +222,8 @@ int snapshot_restore(struct vm *vm, const struct restore_config *config, struct 
 
 /* --- preparing for a base ------------------------------------------------------------------- */
 
-/* Does before a template is known what the templates of one base have in common: maps the base, keeps
- * memory ready for the pages that any of them changes, and, after the jail is shut and the VM
+/* Does before a template is known what the templates of one base have in common: maps the base,
+ * keeps memory ready for the pages that any of them changes, and, after the jail is shut and the VM
  * rehearsed, lets the guest's side touch both. `like` is a template with that base and a working
  * set; it is not needed any longer afterwards. The VM is empty to snapshot_restore. A template with
  * another base, or none, is restored as without preparation.
@@ -232,8 +232,8 @@ int snapshot_restore(struct vm *vm, const struct restore_config *config, struct 
  * vm_memory_base is to be followed before vm_memory_complete, and memory_fd of the restore has to
  * stay open until then. The preparation must live as long as its VM is used. */
 struct preparation;
-int preparation_new(struct preparation **ret_preparation, struct vm *vm, const struct template *like,
-		    int mailbox_fd, struct err *err);
+int preparation_new(struct preparation **ret_preparation, struct vm *vm,
+		    const struct template *like, int mailbox_fd, struct err *err);
 int preparation_touch(struct preparation *preparation, struct err *err);
 struct preparation *preparation_free(struct preparation *preparation);
 

@@ -16,8 +16,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 const char *__lsan_default_suppressions(void);
 
-/* libseccomp 2.5.4 loses some of its own memory (zmalloc is its allocator) when a rule is added that
- * another one makes needless. Ours is looked at as before. */
+/* libseccomp 2.5.4 loses some of its own memory (zmalloc is its allocator) when a rule is added
+ * that another one makes needless. Ours is looked at as before. */
 const char *__lsan_default_suppressions(void)
 {
 	return "leak:zmalloc\n";

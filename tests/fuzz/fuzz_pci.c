@@ -66,7 +66,8 @@ static void machine_init(struct machine *machine)
 	pci = pci_new(&machine->bus);
 	check(machine->serial && pci);
 	machine->doorbell = doorbell_new(&machine->bus, pci, MEMORY_BYTES);
-	check(machine->doorbell && pmem_new(&machine->bus, pci, &machine->memory, set_irq, machine));
+	check(machine->doorbell &&
+	      pmem_new(&machine->bus, pci, &machine->memory, set_irq, machine));
 	check(reset_new(&machine->bus, machine->crash_flag) == 0 &&
 	      acpi_pm_new(&machine->bus) == 0);
 }

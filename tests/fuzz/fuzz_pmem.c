@@ -3,10 +3,10 @@
  * A hostile driver of the virtio-pmem function, without KVM: accesses to its registers, whatever
  * contents in its rings, and states that no device saved.
  *
- * An input is a series of steps of STEP_BYTES: what, where, and the data. Whatever comes, the device
- * stays in the guest's memory (the sanitizers look: it is a heap block of its own), the guest cannot
- * make it do much work at once, its interrupt follows its status register, and a state that was saved
- * can be loaded and is then the same.
+ * An input is a series of steps of STEP_BYTES: what, where, and the data. Whatever comes, the
+ * device stays in the guest's memory (the sanitizers look: it is a heap block of its own), the
+ * guest cannot make it do much work at once, its interrupt follows its status register, and a state
+ * that was saved can be loaded and is then the same.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -157,8 +157,8 @@ static void reload(struct machine *machine)
 	check(save(machine, after).len == writer.len && memcmp(before, after, writer.len) == 0);
 }
 
-/* A saved state with `data` somewhere in it. One that is refused leaves an unusable device. The line
- * is the irqchip's, which a restore loads too. */
+/* A saved state with `data` somewhere in it. One that is refused leaves an unusable device. The
+ * line is the irqchip's, which a restore loads too. */
 static bool load_forged(struct machine *machine, uint64_t at, const uint8_t data[8])
 {
 	uint8_t state[VM_DEVICE_STATE_MAX] = {};

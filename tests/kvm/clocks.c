@@ -68,7 +68,8 @@ static void check_level(const struct shell_config *config, const struct template
 	uint64_t passed_ns;
 
 	REQUIRE(shell_new(&shell, config, &err) == 0, "%s", err.message);
-	REQUIRE(level < LEVEL_TEMPLATE || shell_load(shell, template, &err) == 0, "%s", err.message);
+	REQUIRE(level < LEVEL_TEMPLATE || shell_load(shell, template, &err) == 0, "%s",
+		err.message);
 	REQUIRE(level < LEVEL_PARKED || shell_park(shell, &err) == 0, "%s", err.message);
 	first = read_clocks(shell, template);
 	second = read_clocks(shell, template);
@@ -82,7 +83,8 @@ static void check_level(const struct shell_config *config, const struct template
 	REQUIRE(first.monotonic + tolerance_ns >= passed_ns,
 		"level %s: %.3f s since the capture, but the monotonic clock is at %.3f", name,
 		(double)passed_ns / 1e9, (double)first.monotonic / 1e9);
-	REQUIRE(second.monotonic > first.monotonic, "level %s: the monotonic clock went back", name);
+	REQUIRE(second.monotonic > first.monotonic, "level %s: the monotonic clock went back",
+		name);
 	printf("level %-8s %.3f s old, %+.3f ms off\n", name, (double)passed_ns / 1e9,
 	       ((double)first.vdso - (double)first.before) / 1e6);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * clones LUMPER COUNTER-TEMPLATE N: N clones alive at once, each with its own state. Clone i is asked
- * i % 5 + 1 times, in an order that jumps between them; then each once more, and it knows how often
- * that was.
+ * clones LUMPER COUNTER-TEMPLATE N: N clones alive at once, each with its own state. Clone i is
+ * asked i % 5 + 1 times, in an order that jumps between them; then each once more, and it knows how
+ * often that was.
  */
 #include "counter.h"
 
@@ -35,8 +35,8 @@ static void ask_once_more(struct shell **shells, unsigned int n, const struct te
 	for (unsigned int i = 0; i < n; i++) {
 		struct count count = count_ask(shells[i], template);
 
-		REQUIRE(count.count == turns_of(i) + 1, "clone %u counts %u, not %u", i, count.count,
-			turns_of(i) + 1);
+		REQUIRE(count.count == turns_of(i) + 1, "clone %u counts %u, not %u", i,
+			count.count, turns_of(i) + 1);
 		for (unsigned int j = 0; j < i; j++)
 			REQUIRE(generations[j] != count.generation,
 				"clones %u and %u have one generation", i, j);

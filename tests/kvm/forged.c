@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * forged TEMPLATE: a state whose checksums are right may still ask for what no capture writes. It is
- * refused before anything of it is in the VM, which then takes the true state.
+ * forged TEMPLATE: a state whose checksums are right may still ask for what no capture writes. It
+ * is refused before anything of it is in the VM, which then takes the true state.
  */
 #include <stdlib.h>
 #include <string.h>

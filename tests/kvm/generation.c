@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * generation KERNEL INITRD: a guest hears of its new generation id (guest/generation_init.c), after a
- * restore as a clone would. What a kernel with a driver for it does then, Debian's standard one, the
- * output tells; the cloud kernel has none, and sees device and interrupt.
+ * generation KERNEL INITRD: a guest hears of its new generation id (guest/generation_init.c), after
+ * a restore as a clone would. What a kernel with a driver for it does then, Debian's standard one,
+ * the output tells; the cloud kernel has none, and sees device and interrupt.
  */
 #include <errno.h>
 #include <stdlib.h>

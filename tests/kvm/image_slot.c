@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * image KERNEL INITRD IMAGE: a guest's life with an image (guest/image_init.c is what it does), in
- * three VMs, as templates are made: one that boots without the image, one that is given it and uses it,
- * and one that goes on from there. A state is refused by a VM that has another image or none.
+ * three VMs, as templates are made: one that boots without the image, one that is given it and uses
+ * it, and one that goes on from there. A state is refused by a VM that has another image or none.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * jailed LUMPER TEMPLATE: a shell that holds a template and one that has answered have no capability,
- * a syscall filter, and no descriptor of a file.
+ * jailed LUMPER TEMPLATE: a shell that holds a template and one that has answered have no
+ * capability, a syscall filter, and no descriptor of a file.
  */
 #include <dirent.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the test programs with real guests share. A program is a list of checks; the first that fails
- * ends it with exit status 1 and one line that says where and why.
+ * What the test programs with real guests share. A program is a list of checks; the first that
+ * fails ends it with exit status 1 and one line that says where and why.
  */
 #pragma once
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * levels LUMPER COUNTER-TEMPLATE: at every level of start a clone is fresh, a second request to it is
- * its second, the stages add up to the total, and those that were paid before the request are zero.
+ * levels LUMPER COUNTER-TEMPLATE: at every level of start a clone is fresh, a second request to it
+ * is its second, the stages add up to the total, and those that were paid before the request are
+ * zero.
  */
 #include "counter.h"
 
@@ -40,7 +41,8 @@ static void start_at(const struct shell_config *config, const struct template *t
 	struct count first, second;
 	struct err err = {};
 
-	REQUIRE(start_function(&shell, config, template, level, "", 0, &response, &times, &err) == 0,
+	REQUIRE(start_function(&shell, config, template, level, "", 0, &response, &times,
+			       &err) == 0,
 		"level %s: %s", level_names[level], err.message);
 	first = count_parse(&response);
 	second = count_ask(shell, template);

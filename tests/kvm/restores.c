@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * restores LUMPER COUNTER-TEMPLATE N: N clones one after another, each from a shell. Each has never
- * been asked before, none shares its generation with another, and the caller is in the end as it was in
- * the beginning: no descriptor, mapping, process or memory is left.
+ * been asked before, none shares its generation with another, and the caller is in the end as it
+ * was in the beginning: no descriptor, mapping, process or memory is left.
  */
 #include <dirent.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * retouch TEMPLATE CHANGE: changes a template in one thing and makes all its checksums right again, so
- * that only the thing itself can be what a reader refuses.
+ * retouch TEMPLATE CHANGE: changes a template in one thing and makes all its checksums right again,
+ * so that only the thing itself can be what a reader refuses.
  */
 #include <fcntl.h>
 #include <string.h>
@@ -32,7 +32,8 @@ static uint8_t *read_at(int folder, const char *name, size_t *ret_bytes)
 	int fd = openat(folder, name, O_RDONLY | O_CLOEXEC);
 	uint8_t *data = NULL;
 
-	REQUIRE(fd >= 0 && file_read_fd(fd, 1 << 20, &data, ret_bytes) == 0, "cannot read %s", name);
+	REQUIRE(fd >= 0 && file_read_fd(fd, 1 << 20, &data, ret_bytes) == 0, "cannot read %s",
+		name);
 	(void)close(fd);
 	return data;
 }

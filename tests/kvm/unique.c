@@ -78,7 +78,8 @@ static void narrow_bounds(struct clock_bounds *bounds, unsigned int clone, const
 	most = item->valuedouble - before;
 	REQUIRE(least <= clock_tolerance_ns && most >= -clock_tolerance_ns,
 		"clone %u: its clock is %+.3f to %+.3f ms off", clone, least / 1e6, most / 1e6);
-	REQUIRE(least <= bounds->most_ns + clock_step_ns && most >= bounds->least_ns - clock_step_ns,
+	REQUIRE(least <= bounds->most_ns + clock_step_ns &&
+			most >= bounds->least_ns - clock_step_ns,
 		"clone %u: its clock has jumped between two requests", clone);
 	bounds->least_ns = least > bounds->least_ns ? least : bounds->least_ns;
 	bounds->most_ns = most < bounds->most_ns ? most : bounds->most_ns;

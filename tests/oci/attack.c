@@ -2,10 +2,11 @@
 /*
  * attack: tries what a program that wants out of its container tries, and tells how it ended.
  *
- * A static program, so that it runs in an otherwise empty root file system. Each argument is a step,
- * NAME or NAME=VALUE, taken in order; each adds one member of the argument's own text to a JSON
- * object: "ok", the name of an error, or what was found. Parts of a value are divided by commas.
- * What would harm the host if it succeeded is only opened. An unknown step ends it with status 99.
+ * A static program, so that it runs in an otherwise empty root file system. Each argument is a
+ * step, NAME or NAME=VALUE, taken in order; each adds one member of the argument's own text to a
+ * JSON object: "ok", the name of an error, or what was found. Parts of a value are divided by
+ * commas. What would harm the host if it succeeded is only opened. An unknown step ends it with
+ * status 99.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -54,7 +55,8 @@ static long now_ms(void)
 /* open=r|w,PATH */
 static void take_open(char *parts[PARTS], char *text)
 {
-	const int fd = open(parts[1], (parts[0][0] == 'w' ? O_WRONLY : O_RDONLY) | O_NONBLOCK | O_NOCTTY);
+	const int fd =
+		open(parts[1], (parts[0][0] == 'w' ? O_WRONLY : O_RDONLY) | O_NONBLOCK | O_NOCTTY);
 
 	tell_result(text, fd >= 0);
 	if (fd >= 0)
@@ -109,7 +111,8 @@ static void take_mknod(char *parts[PARTS], char *text)
 {
 	const dev_t device = makedev((unsigned int)atoi(parts[1]), (unsigned int)atoi(parts[2]));
 
-	tell_result(text, mknod(parts[3], (parts[0][0] == 'b' ? S_IFBLK : S_IFCHR) | 0600, device) == 0);
+	tell_result(text,
+		    mknod(parts[3], (parts[0][0] == 'b' ? S_IFBLK : S_IFCHR) | 0600, device) == 0);
 }
 
 /* Mounts. */
@@ -186,7 +189,8 @@ static void take_module(char *parts[PARTS], char *text)
 /* key=NAME: reads a key of type "user" from the session keyring. */
 static void take_key(char *parts[PARTS], char *text)
 {
-	const long key = syscall(SYS_keyctl, KEYCTL_SEARCH, KEY_SPEC_SESSION_KEYRING, "user", parts[0], 0);
+	const long key =
+		syscall(SYS_keyctl, KEYCTL_SEARCH, KEY_SPEC_SESSION_KEYRING, "user", parts[0], 0);
 	char content[64] = "";
 
 	if (key < 0 || syscall(SYS_keyctl, KEYCTL_READ, key, content, sizeof(content) - 1) < 0)
@@ -222,7 +226,8 @@ static bool is_own_program(const char *pid)
 	       own.st_ino == other.st_ino && own.st_dev == other.st_dev;
 }
 
-/* Whether the process is the runtime's: it is not called as we are, and does not run our program. */
+/* Whether the process is the runtime's: it is not called as we are, and does not run our
+ * program. */
 static bool is_foreign(const char *pid)
 {
 	static char own[32];
@@ -307,7 +312,8 @@ static void take_reopen(char *parts[PARTS], char *text)
 	overwrite(atoi(parts[0]), atol(parts[1]), text);
 }
 
-/* hold=HUNT_MS,MS: takes hold of the program of a process of the runtime, and overwrites it later. */
+/* hold=HUNT_MS,MS: takes hold of the program of a process of the runtime, and overwrites it
+ * later. */
 static void take_hold(char *parts[PARTS], char *text)
 {
 	int fd = -1;
@@ -335,7 +341,8 @@ static bool opens(const char *pid, const char *name)
 	return fd >= 0 && is_foreign(pid);
 }
 
-/* Descriptors that it has open; `ret_folders` of them are folders: a path leads out through each. */
+/* Descriptors that it has open; `ret_folders` of them are folders: a path leads out through
+ * each. */
 static unsigned int open_descriptors(const char *pid, unsigned int *ret_folders)
 {
 	unsigned int count = 0;
@@ -361,7 +368,8 @@ static bool can_trace(const char *pid)
 	if (ptrace(PTRACE_SEIZE, number, NULL, NULL) < 0)
 		return false;
 	foreign = is_foreign(pid);
-	if (ptrace(PTRACE_INTERRUPT, number, NULL, NULL) == 0 && waitpid(number, NULL, __WALL) == number)
+	if (ptrace(PTRACE_INTERRUPT, number, NULL, NULL) == 0 &&
+	    waitpid(number, NULL, __WALL) == number)
 		ptrace(PTRACE_DETACH, number, NULL, NULL);
 	return foreign;
 }
@@ -397,8 +405,9 @@ static void take_spy(char *parts[PARTS], char *text)
 	if (!hunt(atol(parts[0]), look_at, &access))
 		snprintf(text, TEXT_BYTES, "unseen");
 	else
-		snprintf(text, TEXT_BYTES, "files %d traced %d memory %d folders %d", access.files > 0,
-			 access.traced > 0, access.memory > 0, access.folders > 0);
+		snprintf(text, TEXT_BYTES, "files %d traced %d memory %d folders %d",
+			 access.files > 0, access.traced > 0, access.memory > 0,
+			 access.folders > 0);
 }
 
 /* Waiting. */

@@ -2,10 +2,10 @@
 /*
  * attack-loader: what an image has in place of the dynamic loader, /lib64/ld-linux-x86-64.so.2.
  *
- * The kernel runs it when the runtime's own program is executed inside the container, through a link
- * or a script whose interpreter is /proc/self/exe (CVE-2019-5736). It takes a descriptor of that
- * program and becomes /attack, which overwrites the file as soon as nobody runs it. No C library:
- * what it would find in the auxiliary vector describes the runtime's program.
+ * The kernel runs it when the runtime's own program is executed inside the container, through a
+ * link or a script whose interpreter is /proc/self/exe (CVE-2019-5736). It takes a descriptor of
+ * that program and becomes /attack, which overwrites the file as soon as nobody runs it. No C
+ * library: what it would find in the auxiliary vector describes the runtime's program.
  */
 #include <fcntl.h>
 #include <stddef.h>

@@ -54,8 +54,8 @@ static uint64_t in(struct machine *machine, uint64_t offset, unsigned int bytes)
 
 static void out(struct machine *machine, uint64_t offset, unsigned int bytes, uint64_t value)
 {
-	assert_false(bus_write(&machine->bus, BUS_MMIO, BAR + offset, (const uint8_t *)&value, bytes,
-			       NULL));
+	assert_false(bus_write(&machine->bus, BUS_MMIO, BAR + offset, (const uint8_t *)&value,
+			       bytes, NULL));
 }
 
 static uint32_t config(struct machine *machine, unsigned int offset)
@@ -496,7 +496,8 @@ static void test_other_image(void **state)
 	teardown(&machine);
 }
 
-/* Offsets in the state: 8 status, 9 ISR, 10 and 14 selects, 18 features, 26 select, 28 the queue. */
+/* Offsets in the state: 8 status, 9 ISR, 10 and 14 selects, 18 features, 26 select, 28 the
+ * queue. */
 static void test_forged_states(void **state)
 {
 	static const struct {

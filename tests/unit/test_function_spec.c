@@ -23,7 +23,8 @@
 #include "oci_spec_text.h"
 #include "spec/spec.h"
 
-static char *args[] = {(char *)"/function/function", (char *)"with \"quotes\" \\ and \xc3\xa4", NULL};
+static char *args[] = { (char *)"/function/function", (char *)"with \"quotes\" \\ and \xc3\xa4",
+			NULL };
 static char *env[] = {(char *)"A=1", NULL};
 
 static struct function_process process_of(uint32_t uid)

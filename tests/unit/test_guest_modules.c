@@ -143,7 +143,8 @@ static void test_missing(void **state)
 	drop_module(f, row_of("erofs"));
 	assert_int_equal(guest_modules_find(&modules, f->kernel, &f->err), -ENOENT);
 	assert_non_null(strstr(f->err.message, "erofs"));
-	put(f, MODULES "/modules.builtin", "kernel/fs/erofs/erofs_not.ko\nxkernel/fs/erofs/erofs.ko\n");
+	put(f, MODULES "/modules.builtin",
+	    "kernel/fs/erofs/erofs_not.ko\nxkernel/fs/erofs/erofs.ko\n");
 	assert_int_equal(guest_modules_find(&modules, f->kernel, &f->err), -ENOENT);
 	put(f, MODULES "/modules.builtin", "kernel/a.ko\nkernel/fs/erofs/erofs.ko\n");
 	assert_int_equal(guest_modules_find(&modules, f->kernel, &f->err), 0);
@@ -286,8 +287,9 @@ static void test_archive(void **state)
 
 	assert_int_equal(file_read(path, 1 << 20, &data, &bytes, &f->err), 0);
 	newc_list(data, bytes, text, sizeof(text));
-	assert_non_null(strstr(text, "40755 0 0:0 dev\n20600 0 5:1 dev/console\n0 0 0:0 TRAILER!!!\n"
-				     "40755 0 0:0 modules\n100644 11 0:0 modules/virtio_ring.ko\n"));
+	assert_non_null(strstr(text,
+			       "40755 0 0:0 dev\n20600 0 5:1 dev/console\n0 0 0:0 TRAILER!!!\n"
+			       "40755 0 0:0 modules\n100644 11 0:0 modules/virtio_ring.ko\n"));
 	assert_non_null(strstr(text, "modules/order\n0 0 0:0 TRAILER!!!\n"));
 	assert_non_null(memmem(data, bytes, "boot virtio_ring\nboot virtio\n", 29));
 	assert_non_null(memmem(data, bytes, "boot overlay\nimage virtio_pmem\n", 31));

@@ -48,13 +48,19 @@ static void digests_are_right(void **state)
 	struct err err = { 0 };
 
 	(void)state;
-	assert_int_equal(digest_parse("sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff"
-				      "61f20015ad", &digest, &err), 0);
+	assert_int_equal(
+		digest_parse("sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff"
+			     "61f20015ad",
+			     &digest, &err),
+		0);
 	assert_int_equal(digest_check(&digest, "abc", 3, &err), 0);
 	assert_int_equal(digest_check(&digest, "abd", 3, &err), -EBADMSG);
-	assert_int_equal(digest_parse("sha512:ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee"
-				      "64b55d39a2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac9"
-				      "4fa54ca49f", &digest, &err), 0);
+	assert_int_equal(
+		digest_parse("sha512:ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee"
+			     "64b55d39a2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac9"
+			     "4fa54ca49f",
+			     &digest, &err),
+		0);
 	assert_int_equal(digest_check(&digest, "abc", 3, &err), 0);
 	assert_int_equal(digest_check(&digest, "", 0, &err), -EBADMSG);
 	assert_int_equal(digest_sha256("", 0, &digest, &err), 0);
@@ -95,9 +101,10 @@ static void manifests_are_refused(void **state)
 		{ "{\"schemaVersion\":1,\"fsLayers\":[]}", "schema 1", 0 },
 		{ "{\"schemaVersion\":3,\"manifests\":[]}", "of schema 3", 0 },
 		{ "{\"schemaVersion\":2,\"config\":{}}", "has no \"digest\"", 0 },
-		{ "{\"schemaVersion\":2,\"config\":" DESCRIPTOR("a/b", "") "}", "no container image",
+		{ "{\"schemaVersion\":2,\"config\":" DESCRIPTOR("a/b", "") "}",
+		  "no container image", 0 },
+		{ "{\"manifests\":[" DESCRIPTOR("a/b", ",\"platform\":[]") "]}", "not an object",
 		  0 },
-		{ "{\"manifests\":[" DESCRIPTOR("a/b", ",\"platform\":[]") "]}", "not an object", 0 },
 		{ "{\"manifests\":[null]}", "no object", 0 },
 		{ "[]", "neither index", 0 },
 		{ "7", "neither object nor array", 0 },

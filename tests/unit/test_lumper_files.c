@@ -111,7 +111,8 @@ static void test_order(void **state)
 				       "120777 0 16 l\n");
 }
 
-/* The pieces lie one behind the other and hold all bytes; none is empty but that of an empty file. */
+/* The pieces lie one behind the other and hold all bytes; none is empty but that of an empty
+ * file. */
 static void test_pieces(void **state)
 {
 	const uint32_t room = mailbox_file_room(1);

@@ -114,7 +114,9 @@ static void test_file_room(void **state)
 
 static void test_paths(void **state)
 {
-	static const char *const good[] = { "a", "a/b", ".a", "..a", "a..", "...", "a/.b/..c", "-" };
+	static const char *const good[] = {
+		"a", "a/b", ".a", "..a", "a..", "...", "a/.b/..c", "-"
+	};
 	static const char *const bad[] = { "", "/", "/a", "a/", "a//b", ".", "..", "a/..", "../a",
 					   "a/../b", "./a", "a/." };
 	struct mailbox_file file = { .mode = S_IFREG };

@@ -226,7 +226,8 @@ static void test_refused_capabilities_are_named(void **state)
 	} cases[] = {
 		{ { true, boot, boot, 0, boot, 0, NULL },
 		  "process.capabilities.permitted: cap_sys_boot is" },
-		{ { true, kill_, kill_, 0, 0, 0, NULL }, "process.capabilities.effective: cap_kill is" },
+		{ { true, kill_, kill_, 0, 0, 0, NULL },
+		  "process.capabilities.effective: cap_kill is" },
 		{ { true, 0, kill_, kill_, kill_, 0, NULL },
 		  "process.capabilities.inheritable: cap_kill is" },
 	};
@@ -603,7 +604,8 @@ static void test_filter_comes_last(void **state)
 	filter = filter_against_change();
 	context.seccomp = filter;
 	process.user.uid = USER;
-	process.capabilities = (struct oci_capabilities){ true, some, some, some, some, some, NULL };
+	process.capabilities =
+		(struct oci_capabilities){ true, some, some, some, some, some, NULL };
 	for (int round = 0; round < 2; round++) {
 		process.no_new_privileges = round == 1;
 		assert_int_equal(run(&context, output), 0);

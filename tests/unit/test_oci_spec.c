@@ -345,9 +345,10 @@ static void test_mount_options(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		(void)snprintf(text, sizeof(text),
-			       MOUNTS("{'destination':'/m','type':'t','source':'s','options':[%s]}"),
-			       rows[i].options);
+		(void)snprintf(
+			text, sizeof(text),
+			MOUNTS("{'destination':'/m','type':'t','source':'s','options':[%s]}"),
+			rows[i].options);
 		cleanup_spec struct oci_spec *spec = decode(spec_parse, text);
 		struct oci_mount mount = spec->mounts[0], expected = rows[i].mount;
 

@@ -458,8 +458,8 @@ static struct memory_summary summary_of(const struct fixture *f, bool has_mapped
 	return summary;
 }
 
-/* A whole layer of memory that is mapped from a file: what is skipped for the file's holes is the same
- * as what a look at each page finds, also where the file is not what is mapped. */
+/* A whole layer of memory that is mapped from a file: what is skipped for the file's holes is the
+ * same as what a look at each page finds, also where the file is not what is mapped. */
 static void test_holes_of_what_is_mapped(void **state)
 {
 	struct fixture *f = *state;

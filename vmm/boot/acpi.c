@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * ACPI tables (ACPI specification 6.3): enough for a kernel to find all CPUs, the IOAPIC, the PCI
- * host bridge with its windows and the serial port, to reset, to power off, and when it is asked for
- * to hear that it has been cloned.
+ * host bridge with its windows and the serial port, to reset, to power off, and when it is asked
+ * for to hear that it has been cloned.
  *
  *   RSDP -> XSDT -> FADT -> FACS, DSDT
  *                -> MADT
@@ -270,7 +270,8 @@ static void write_sleep_state(struct le_writer *w)
 	aml_end(w, package);
 }
 
-/* One route (ACPI 6.2.13): INTA of all functions of the slot to a GSI, level-triggered as PCI has it. */
+/* One route (ACPI 6.2.13): INTA of all functions of the slot to a GSI, level-triggered as PCI has
+ * it. */
 static void write_interrupt_routes(struct le_writer *w)
 {
 	enum { ROUTES = 1, ELEMENTS = 4, ZERO_OP = 0 };
@@ -325,8 +326,8 @@ static void write_serial_port(struct le_writer *w)
 	aml_end(w, device);
 }
 
-/* Virtual Machine Generation ID (Microsoft, 2012): its address in two halves. The second _CID is the
- * one that Hyper-V came to add. */
+/* Virtual Machine Generation ID (Microsoft, 2012): its address in two halves. The second _CID is
+ * the one that Hyper-V came to add. */
 static void write_generation_id(struct le_writer *w)
 {
 	enum { CIDS = 2, HALVES = 2 };
@@ -353,8 +354,8 @@ static void write_generation_id(struct le_writer *w)
 	aml_end(w, device);
 }
 
-/* A generic event device (ACPI 5.6.9): its one interrupt is a notification to the device above. Unlike
- * a general-purpose event it needs no registers. */
+/* A generic event device (ACPI 5.6.9): its one interrupt is a notification to the device above.
+ * Unlike a general-purpose event it needs no registers. */
 static void write_generation_event(struct le_writer *w)
 {
 	enum { ONE_ARGUMENT = 1, SERIALIZED = 1 << 3, STATUS_CHANGE = 0x80 };

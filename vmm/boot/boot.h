@@ -98,8 +98,8 @@ int acpi_write_tables(const struct guest_memory *memory, unsigned int vcpus, boo
 		      struct err *err);
 
 /* Writes boot_params with the e820 map (PCI hole left out), command line and initrd placement. The
- * initrd is copied as high as the kernel allows (initrd_addr_max) and below the hole; when it does not
- * fit there, right below the kernel. */
+ * initrd is copied as high as the kernel allows (initrd_addr_max) and below the hole; when it does
+ * not fit there, right below the kernel. */
 int boot_params_write(const struct guest_memory *memory, const struct loaded_kernel *kernel,
 		      const uint8_t *initrd, size_t initrd_bytes, const char *cmdline,
 		      struct err *err);

@@ -30,7 +30,8 @@ struct device_ops {
 	bool (*write)(struct device *device, unsigned int region, uint64_t offset,
 		      const uint8_t *data, unsigned int bytes, struct vm_event *event);
 	void (*save)(const struct device *device, struct le_writer *writer);
-	/* Or NULL. Refuses a state that this VM cannot take, before anything of the VM has changed. */
+	/* Or NULL. Refuses a state that this VM cannot take, before anything of the VM has
+	 * changed. */
 	int (*check)(const struct device *device, struct le_reader reader, struct err *err);
 	int (*load)(struct device *device, struct le_reader *reader); /* 0, -EINVAL */
 	void (*free)(struct device *device);

@@ -4,9 +4,9 @@
  * memory (section 5.19), which says where in the guest's physical address space the image lies.
  * Reading it needs no device at all: the guest maps it.
  *
- * All structures are in BAR0. There is no MSI-X: the queue exists for flushes, which a read-only file
- * system never asks for, so INTx is enough. Left out, against 4.1.4.9.1: access to BAR0 through
- * configuration space, which is for firmware that cannot map memory.
+ * All structures are in BAR0. There is no MSI-X: the queue exists for flushes, which a read-only
+ * file system never asks for, so INTx is enough. Left out, against 4.1.4.9.1: access to BAR0
+ * through configuration space, which is for firmware that cannot map memory.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -112,8 +112,8 @@ static void give_up(struct pmem *pmem)
 
 /* --- queue -------------------------------------------------------------------------------- */
 
-/* There is nothing to flush: the image cannot be written. Returns how many bytes were answered; none
- * to a chain that is not request and response. */
+/* There is nothing to flush: the image cannot be written. Returns how many bytes were answered;
+ * none to a chain that is not request and response. */
 static uint32_t answer(struct pmem *pmem, const struct virtq_chain *chain)
 {
 	const struct virtq_buffer *request = &chain->buffers[0];

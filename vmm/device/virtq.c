@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The split virtqueue: a table of descriptors, the ring of chains that the driver offers and the ring
- * of those that the device gives back. Every address and index comes from the guest: each is copied
- * once and the copy checked, and memory is only reached through guest_memory_at.
+ * The split virtqueue: a table of descriptors, the ring of chains that the driver offers and the
+ * ring of those that the device gives back. Every address and index comes from the guest: each is
+ * copied once and the copy checked, and memory is only reached through guest_memory_at.
  */
 #include "device/virtq.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The device's side of a split virtqueue (virtio 1.2, section 2.7) in the memory of a guest that may
- * write whatever it likes there, also while it is read. Pure functions over guest memory. Called
- * under the bus lock.
+ * The device's side of a split virtqueue (virtio 1.2, section 2.7) in the memory of a guest that
+ * may write whatever it likes there, also while it is read. Pure functions over guest memory.
+ * Called under the bus lock.
  */
 #pragma once
 

@@ -34,12 +34,12 @@ struct vm_config {
 	enum cpu_template cpu_template;
 
 	/* The VM will never be given an image: spares its memslot, which costs 70 us, 20 KiB of the
-	 * host kernel's memory, and 20 MiB of it where KVM keeps a word for every guest page (without
-	 * its TDP MMU). */
+	 * host kernel's memory, and 20 MiB of it where KVM keeps a word for every guest page
+	 * (without its TDP MMU). */
 	bool no_image;
 
-	/* Microsoft's Virtual Machine Generation ID, for guests that are told so that they are clones:
-	 * in the ACPI tables of a boot, and for vm_generation_set. */
+	/* Microsoft's Virtual Machine Generation ID, for guests that are told so that they are
+	 * clones: in the ACPI tables of a boot, and for vm_generation_set. */
 	bool vmgenid;
 
 	/* A snapshot that the VM will be given: its CPUID is then used instead of the template's on
@@ -83,13 +83,15 @@ uint64_t guest_offset_to_gpa(uint64_t offset);
 #define GUEST_IMAGE_ALIGN_BYTES (2ull << 20)
 
 /* Maps `bytes` (a multiple of the alignment, at most the maximum) of the file, read-only. Once per
- * VM, before vm_state_set of a state that has an image, or after that of one that has none (then the
- * guest's driver finds it when it is loaded). -EINVAL for a bad size and for a VM made with no_image,
- * -EBUSY the second time. The file must not become shorter: a page that is gone ends the VM, with an
- * event, as does a read behind the image. The descriptor is the caller's and may be closed. */
+ * VM, before vm_state_set of a state that has an image, or after that of one that has none (then
+ * the guest's driver finds it when it is loaded). -EINVAL for a bad size and for a VM made with
+ * no_image, -EBUSY the second time. The file must not become shorter: a page that is gone ends the
+ * VM, with an event, as does a read behind the image. The descriptor is the caller's and may be
+ * closed. */
 int vm_image_map(struct vm *vm, int fd, uint64_t bytes, struct err *err);
 
-/* The whole range, for a recorder (NULL with no_image), and how much of it is mapped (0: no image). */
+/* The whole range, for a recorder (NULL with no_image), and how much of it is mapped (0: no
+ * image). */
 void *vm_image_base(const struct vm *vm);
 uint64_t vm_image_bytes(const struct vm *vm);
 
@@ -137,10 +139,10 @@ int vm_touch(struct vm *vm, const uint32_t *list, size_t count, struct err *err)
  * to the guest like one that it has not mapped. Reads /sys. */
 bool vm_host_has_two_stages(void);
 
-/* A VM whose memory is not all there. The handler makes it whole: it is called, on whatever thread but
- * never twice at once, when KVM cannot reach something that a vCPU touches, and before vm_memory_at
- * hands out a pointer. It is not called again after it has returned 0; 1: it can do more, should a
- * vCPU fail again. A failure ends the VM. */
+/* A VM whose memory is not all there. The handler makes it whole: it is called, on whatever thread
+ * but never twice at once, when KVM cannot reach something that a vCPU touches, and before
+ * vm_memory_at hands out a pointer. It is not called again after it has returned 0; 1: it can do
+ * more, should a vCPU fail again. A failure ends the VM. */
 typedef int vm_memory_handler(void *context, struct err *err);
 void vm_memory_incomplete(struct vm *vm, vm_memory_handler *handler, void *context);
 int vm_memory_complete(struct vm *vm, struct err *err);
@@ -193,9 +195,10 @@ void vm_kick(struct vm *vm);
 /* Guest-physical address of the registered mailbox, 0 when none is. */
 uint64_t vm_mailbox_gpa(const struct vm *vm);
 
-/* Gives a clone its new generation id and tells its kernel by an interrupt: a Linux guest mixes it into
- * its random numbers before it hands out any more. After vm_state_set, once the timers run (their start
- * puts the LAPIC's pending interrupts back). -ENOTSUP when vm_config did not ask for it. */
+/* Gives a clone its new generation id and tells its kernel by an interrupt: a Linux guest mixes it
+ * into its random numbers before it hands out any more. After vm_state_set, once the timers run
+ * (their start puts the LAPIC's pending interrupts back). -ENOTSUP when vm_config did not ask for
+ * it. */
 int vm_generation_set(struct vm *vm, const uint8_t guid[16], struct err *err);
 
 /* Feeds console input to the serial port; returns how many bytes it took. Callable from another

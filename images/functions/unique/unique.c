@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * unique: answers what two clones must not have in common. The kernel's random bytes have been drawn
- * from before the snapshot, so that their state is copied. But not the boot id: the kernel draws that
- * when it is first read, and gives no way to draw it again.
+ * unique: answers what two clones must not have in common. The kernel's random bytes have been
+ * drawn from before the snapshot, so that their state is copied. But not the boot id: the kernel
+ * draws that when it is first read, and gives no way to draw it again.
  */
 #include <fcntl.h>
 #include <inttypes.h>

@@ -44,7 +44,7 @@ struct image {
 	char name[IMAGE_NAME_BYTES]; /* as imported; may be empty */
 	char *root_path;	     /* the erofs file */
 	uint64_t root_bytes;
-	uint64_t root_digest[2];     /* XXH3-128 over the file, low half first, as a manifest has it */
+	uint64_t root_digest[2]; /* XXH3-128 over the file, low half first, as a manifest has it */
 	uint64_t unpacked_bytes;
 	uint64_t imported_s;	     /* CLOCK_REALTIME */
 	char **entrypoint, **cmd, **env; /* NULL-terminated, never NULL */

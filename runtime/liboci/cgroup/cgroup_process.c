@@ -341,8 +341,8 @@ int cgroup_enter_below(struct cgroup *cgroup, const char *below, pid_t pid, stru
 	while (*below == '/')
 		below++;
 	if (!is_below(below))
-		return err_set(err, -EINVAL, "'%.100s' is not the path of a cgroup below the container's",
-			       below);
+		return err_set(err, -EINVAL,
+			       "'%.100s' is not the path of a cgroup below the container's", below);
 	/* Where it is not, the container's own is the place. */
 	r = cgroup_enter(cgroup, pid, err);
 	if (r < 0)

@@ -58,8 +58,8 @@ int container_open(struct container *container, const struct oci_runtime *runtim
 int container_open_made(struct container *container, const struct oci_runtime *runtime,
 			const char *id, struct err *err);
 
-/* Others may change it again; the folder stays open. Also frees a lock that a process made meanwhile
- * has a copy of. */
+/* Others may change it again; the folder stays open. Also frees a lock that a process made
+ * meanwhile has a copy of. */
 void container_unlock(const struct container *container);
 
 /* Takes the lock back. -ENOENT: the container was deleted meanwhile. */
@@ -104,8 +104,8 @@ char *container_agent_json(const struct container *container, const struct oci_s
 int container_cgroup(const struct container *container, struct cgroup **ret_cgroup,
 		     struct err *err);
 
-/* What is left of a container goes: processes, cgroup, folder; the hooks of `spec` (may be NULL) run
- * before the folder does. Failures are warned of, so that as much as possible goes. */
+/* What is left of a container goes: processes, cgroup, folder; the hooks of `spec` (may be NULL)
+ * run before the folder does. Failures are warned of, so that as much as possible goes. */
 int container_clear(struct container *container, const struct oci_spec *spec, struct err *err);
 
 __attribute__((format(printf, 2, 3))) void runtime_warn(const struct oci_runtime *runtime,

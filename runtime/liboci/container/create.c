@@ -54,7 +54,7 @@ struct creation {
 	bool claimed, wrote_pid_file;
 };
 
-/* --- the configuration -------------------------------------------------------------------------- */
+/* --- the configuration ------------------------------------------------------------------------ */
 
 int check_terminal(const struct oci_process *process, const char *console_socket, bool detach,
 		   struct err *err)
@@ -130,7 +130,8 @@ static int check_config(const struct creation *creation, bool detach, struct err
 	if ((spec->linux.uid_mappings.count || spec->linux.gid_mappings.count) &&
 	    !namespaces[OCI_NS_USER].present)
 		return err_set(err, -EINVAL, "linux.uidMappings: need a user namespace");
-	/* Root of a user namespace that is there already, such as podman's, needs no further one. */
+	/* Root of a user namespace that is there already, such as podman's, needs no further
+	 * one. */
 	if (geteuid() != 0 && !namespaces[OCI_NS_USER].present)
 		return err_set(err, -EPERM,
 			       "linux.namespaces: without root a container needs a user namespace");
@@ -138,7 +139,7 @@ static int check_config(const struct creation *creation, bool detach, struct err
 	return r < 0 ? r : kernel_settings_check(spec, err);
 }
 
-/* --- what is opened before anything is made ------------------------------------------------------- */
+/* --- what is opened before anything is made --------------------------------------------------- */
 
 static int prepare_seccomp(struct creation *creation, struct err *err)
 {
@@ -186,7 +187,7 @@ static int prepare(struct creation *creation, bool detach, struct err *err)
 	return rootfs_open(&creation->rootfs, &config, err);
 }
 
-/* --- the folder ----------------------------------------------------------------------------------- */
+/* --- the folder ------------------------------------------------------------------------------- */
 
 /* Days since 1970 as a date of the Gregorian calendar. gmtime_r() would do, but reads the files of
  * the local time zone before. */
@@ -285,11 +286,12 @@ static int fill_folder(struct creation *creation, bool with_fifo, struct err *er
 		r = container_save(&creation->container, err);
 	if (r == 0)
 		r = container_write_file(&creation->container, CONFIG_FILE,
-					 (const char *)creation->config, creation->config_bytes, err);
+					 (const char *)creation->config, creation->config_bytes,
+					 err);
 	return r == 0 && with_fifo ? make_start_fifo(creation, err) : r;
 }
 
-/* --- the first process ------------------------------------------------------------------------------ */
+/* --- the first process ------------------------------------------------------------------------ */
 
 static int spawn_init(struct creation *creation, struct err *err)
 {
@@ -483,7 +485,7 @@ static int make(struct creation *creation, bool with_fifo, struct err *err)
 	return r;
 }
 
-/* --- ends --------------------------------------------------------------------------------------------- */
+/* --- ends ------------------------------------------------------------------------------------- */
 
 static void creation_begin(struct creation *creation, const struct oci_runtime *runtime,
 			   const struct oci_create_options *options)

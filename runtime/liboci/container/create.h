@@ -14,8 +14,8 @@ struct oci_process;
 int check_terminal(const struct oci_process *process, const char *console_socket, bool detach,
 		   struct err *err);
 
-/* Whether the descriptors 3 to 2 + N are open. To be asked before we open any of our own, which would
- * else take their places. */
+/* Whether the descriptors 3 to 2 + N are open. To be asked before we open any of our own, which
+ * would else take their places. */
 int check_preserved(unsigned int preserve_fds, struct err *err);
 
 /* Appears whole. */

@@ -24,7 +24,8 @@ static int send_signal(int pidfd, int signal)
 	return syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0) < 0 ? -errno : 0;
 }
 
-/* All that are known, where there is no cgroup to tell of the others: as an ordinary user, for one. */
+/* All that are known, where there is no cgroup to tell of the others: as an ordinary user, for
+ * one. */
 static void signal_first(const struct container *container, int signal)
 {
 	cleanup_fd int pidfd = container_pidfd(container, NULL);

@@ -50,9 +50,10 @@ struct execution {
 	pid_t pid;
 };
 
-/* --- in the new process --------------------------------------------------------------------------- */
+/* --- in the new process ----------------------------------------------------------------------- */
 
-/* The container can put what it likes at /dev/pts: only a terminal multiplexer of a devpts will do. */
+/* The container can put what it likes at /dev/pts: only a terminal multiplexer of a devpts will
+ * do. */
 static int open_multiplexer(struct err *err)
 {
 	cleanup_fd int fd = open("/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_NOFOLLOW | O_CLOEXEC);
@@ -169,7 +170,7 @@ static int exec_child(void *context)
 	return 1;
 }
 
-/* --- in the runtime -------------------------------------------------------------------------------- */
+/* --- in the runtime --------------------------------------------------------------------------- */
 
 static int check_status(const struct execution *execution, struct err *err)
 {

@@ -37,7 +37,8 @@ void warn_of_unknown_capability(const struct oci_runtime *runtime, const struct 
 	const struct oci_process *process = spec->process;
 
 	if (process && process->capabilities.unknown)
-		runtime_warn(runtime, "process.capabilities: unknown capability '%.60s' is left out",
+		runtime_warn(runtime,
+			     "process.capabilities: unknown capability '%.60s' is left out",
 			     process->capabilities.unknown);
 }
 
@@ -60,7 +61,8 @@ static int open_root(const struct oci_runtime *runtime, bool make, struct err *e
 		char path[4096];
 
 		if ((size_t)snprintf(path, sizeof(path), "%s", runtime->root) >= sizeof(path))
-			return err_set(err, -ENAMETOOLONG, "the path of the state root is too long");
+			return err_set(err, -ENAMETOOLONG,
+				       "the path of the state root is too long");
 		for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
 			*slash = 0;
 			(void)mkdir(path, 0755);
@@ -313,7 +315,8 @@ int container_remove_folder(const struct container *container, struct err *err)
 int container_load_spec(const struct container *container, struct oci_spec **ret_spec,
 			struct err *err)
 {
-	cleanup_fd int fd = openat(container->dir_fd, CONFIG_FILE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	cleanup_fd int fd =
+		openat(container->dir_fd, CONFIG_FILE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	cleanup_free uint8_t *text = NULL;
 	size_t bytes;
 	int r;

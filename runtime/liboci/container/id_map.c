@@ -77,8 +77,10 @@ static int map_by_program(pid_t pid, const struct map *map, struct err *err)
 		return err_set(err, -ENOMEM, "out of memory");
 	argv[0] = (char *)(uintptr_t)map->program;
 	for (size_t i = 1; i < words; i++) {
-		const struct oci_id_mapping *mapping = &map->mappings->items[i < 2 ? 0 : (i - 2) / 3];
-		const uint32_t values[] = { mapping->container_id, mapping->host_id, mapping->size };
+		const struct oci_id_mapping *mapping =
+			&map->mappings->items[i < 2 ? 0 : (i - 2) / 3];
+		const uint32_t values[] = { mapping->container_id, mapping->host_id,
+					    mapping->size };
 
 		(void)snprintf(numbers[i], sizeof(numbers[i]), "%u",
 			       i == 1 ? (uint32_t)pid : values[(i - 2) % 3]);
@@ -130,7 +132,8 @@ int namespaces_map_ids(pid_t pid, const struct oci_linux *linux_part, struct err
 		int r;
 
 		if (maps[i].mappings->count == 0 || maps[i].mappings->count > MAPPINGS_MAX)
-			return err_set(err, -EINVAL, "%s: %zu mappings; a user namespace takes 1 to %d",
+			return err_set(err, -EINVAL,
+				       "%s: %zu mappings; a user namespace takes 1 to %d",
 				       maps[i].member, maps[i].mappings->count, MAPPINGS_MAX);
 		r = write_map(pid, &maps[i], geteuid() == 0, err);
 		if (r < 0)

@@ -79,7 +79,7 @@ int init_take_terminal(int secondary, struct err *err)
 	return 0;
 }
 
-/* --- steps ------------------------------------------------------------------------------------- */
+/* --- steps ------------------------------------------------------------------------------------ */
 
 static int wait_for_go(const struct init *init, struct sync_message *ret_message, struct err *err)
 {
@@ -243,7 +243,8 @@ static int (*const steps[])(struct init *init, struct err *err) = {
 /* They are programs of the image, and get no more privileges than the container's own. */
 static int run_start_hooks(void *context, struct err *err)
 {
-	return run_hooks(context, OCI_HOOK_START_CONTAINER, "hooks.startContainer", OCI_CREATED, err);
+	return run_hooks(context, OCI_HOOK_START_CONTAINER, "hooks.startContainer", OCI_CREATED,
+			 err);
 }
 
 static int become(struct init *init, const char *program, struct err *err)

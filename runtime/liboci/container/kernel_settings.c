@@ -77,7 +77,8 @@ static int check_sysctl(const struct oci_spec *spec, const char *name, struct er
 			       "namespace with it",
 			       name);
 	}
-	return err_set(err, -EINVAL, "linux.sysctl.%s: no namespace keeps this setting apart", name);
+	return err_set(err, -EINVAL, "linux.sysctl.%s: no namespace keeps this setting apart",
+		       name);
 }
 
 int kernel_settings_check(const struct oci_spec *spec, struct err *err)

@@ -106,7 +106,8 @@ static int join_all(const struct namespace_joins *joins, struct err *err)
 			       strerror(errno));
 	for (size_t i = OCI_NS_USER + 1; i < OCI_NS_COUNT; i++)
 		if (!joined[i] && setns(joins->fds[i], (int)types[i].flag) < 0)
-			return err_set(err, -errno, "linux.namespaces: cannot join the %s namespace: %s",
+			return err_set(err, -errno,
+				       "linux.namespaces: cannot join the %s namespace: %s",
 				       types[i].name, strerror(errno));
 	return 0;
 }
@@ -223,7 +224,7 @@ uint64_t namespaces_all_flags(const struct oci_linux *linux_part)
 	return flags_of(linux_part, true);
 }
 
-/* --- in the child ------------------------------------------------------------------------------ */
+/* --- in the child ----------------------------------------------------------------------------- */
 
 int namespaces_open_time_offsets(const struct oci_linux *linux_part, int *ret_fd, struct err *err)
 {
@@ -270,8 +271,8 @@ static int set_time_offsets(const struct oci_linux *linux_part, int file, struct
 	return 0;
 }
 
-/* unshare() makes a time namespace for children only; setns() then moves this process, which has one
- * thread, into it. */
+/* unshare() makes a time namespace for children only; setns() then moves this process, which has
+ * one thread, into it. */
 static int unshare_time(const struct oci_linux *linux_part, int offsets_file, struct err *err)
 {
 	cleanup_fd int fd = -1;

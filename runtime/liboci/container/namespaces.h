@@ -47,8 +47,8 @@ uint64_t namespaces_new_flags(const struct oci_linux *linux_part);
  * root's: opens the file of the time namespace's offsets, if the config has some. */
 int namespaces_open_time_offsets(const struct oci_linux *linux_part, int *ret_fd, struct err *err);
 
-/* In the child, once it is in its cgroup: the new cgroup namespace takes the cgroup of that moment as
- * its root; the time namespace gets its offsets, through that file, before anybody is in it. */
+/* In the child, once it is in its cgroup: the new cgroup namespace takes the cgroup of that moment
+ * as its root; the time namespace gets its offsets, through that file, before anybody is in it. */
 int namespaces_unshare(const struct oci_linux *linux_part, int time_offsets, struct err *err);
 
 /* The flags of all namespaces that a container with this config has of its own. */

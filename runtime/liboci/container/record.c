@@ -259,7 +259,7 @@ int container_cgroup(const struct container *container, struct cgroup **ret_cgro
 	return cgroup_open(ret_cgroup, container->record.cgroup, err);
 }
 
-/* --- the specification's state ----------------------------------------------------------------- */
+/* --- the specification's state ---------------------------------------------------------------- */
 
 static cJSON *state_object(const struct container *container, enum oci_status status,
 			   const struct oci_spec *spec)
@@ -299,7 +299,8 @@ char *container_agent_json(const struct container *container, const struct oci_s
 	const struct oci_seccomp *seccomp = spec->linux.seccomp;
 	cJSON *fds = cJSON_AddArrayToObject(json, "fds");
 
-	(void)cJSON_AddStringToObject(json, "ociVersion", spec->version ? spec->version : OCI_VERSION);
+	(void)cJSON_AddStringToObject(json, "ociVersion",
+				      spec->version ? spec->version : OCI_VERSION);
 	(void)cJSON_AddItemToArray(fds, cJSON_CreateString("seccompFd"));
 	(void)cJSON_AddNumberToObject(json, "pid", container->record.pid);
 	if (seccomp && seccomp->listener_metadata)

@@ -46,7 +46,7 @@ static int require(const struct container *container, const char *what, unsigned
 		       oci_status_name(status));
 }
 
-/* --- pause, resume ------------------------------------------------------------------------------- */
+/* --- pause, resume ---------------------------------------------------------------------------- */
 
 static int do_pause(const struct container *container, struct cgroup *cgroup, void *context,
 		    struct err *err)
@@ -81,7 +81,7 @@ int oci_resume(const struct oci_runtime *runtime, const char *id, struct err *er
 	return with_cgroup(runtime, id, true, do_resume, NULL, err);
 }
 
-/* --- limits --------------------------------------------------------------------------------------- */
+/* --- limits ----------------------------------------------------------------------------------- */
 
 static int do_update(const struct container *container, struct cgroup *cgroup, void *context,
 		     struct err *err)
@@ -105,7 +105,7 @@ int oci_update(const struct oci_runtime *runtime, const char *id, const char *js
 	return r;
 }
 
-/* --- processes ------------------------------------------------------------------------------------ */
+/* --- processes -------------------------------------------------------------------------------- */
 
 struct pids {
 	pid_t *pids;
@@ -142,7 +142,7 @@ int oci_pids(const struct oci_runtime *runtime, const char *id, pid_t **ret_pids
 	return r;
 }
 
-/* --- events --------------------------------------------------------------------------------------- */
+/* --- events ----------------------------------------------------------------------------------- */
 
 static int do_wait(const struct container *container, struct cgroup *cgroup, void *context,
 		   struct err *err)

@@ -50,7 +50,8 @@ static int release(const struct container *container, struct err *err)
 
 static int read_failure(const struct container *container, struct err *err)
 {
-	cleanup_fd int fd = openat(container->dir_fd, ERROR_FILE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	cleanup_fd int fd =
+		openat(container->dir_fd, ERROR_FILE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	cleanup_free uint8_t *text = NULL;
 	size_t bytes = 0;
 

@@ -22,7 +22,7 @@
 #include "oci.h"
 #include "spec/spec.h"
 
-/* --- console socket ----------------------------------------------------------------------------- */
+/* --- console socket --------------------------------------------------------------------------- */
 
 int terminal_send(const char *path, int primary, struct err *err)
 {
@@ -44,7 +44,8 @@ int terminal_send(const char *path, int primary, struct err *err)
 	};
 
 	if (strlen(path) >= sizeof(address.sun_path))
-		return err_set(err, -ENAMETOOLONG, "console socket '%s': the path is too long", path);
+		return err_set(err, -ENAMETOOLONG, "console socket '%s': the path is too long",
+			       path);
 	memcpy(address.sun_path, path, strlen(path) + 1);
 	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
 		return err_set(err, -errno, "cannot connect to the console socket '%s': %s", path,
@@ -56,7 +57,7 @@ int terminal_send(const char *path, int primary, struct err *err)
 	return 0;
 }
 
-/* --- foreground --------------------------------------------------------------------------------- */
+/* --- foreground ------------------------------------------------------------------------------- */
 
 static bool is_ignored(int signal)
 {
@@ -65,8 +66,8 @@ static bool is_ignored(int signal)
 	return sigaction(signal, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
-/* Faults of our own and signals that cannot be blocked are not the container's; nor is what the caller
- * has decided to ignore, as nohup(1) does: blocked, it would be seen here. */
+/* Faults of our own and signals that cannot be blocked are not the container's; nor is what the
+ * caller has decided to ignore, as nohup(1) does: blocked, it would be seen here. */
 static void forwarded(sigset_t *set)
 {
 	static const int often_ignored[] = { SIGHUP, SIGINT, SIGQUIT };

@@ -19,9 +19,9 @@ int terminal_send(const char *path, int primary, struct err *err);
  * called before it is made, so that it never sees another one. */
 void terminal_take_size(struct oci_process *process, int terminal_fd);
 
-/* Blocks the signals that are meant for a container in the foreground, and SIGPIPE: that nobody reads
- * its output any more is no reason to leave it alone. *ret_old is for foreground_unblock. To be called
- * before its process is made. */
+/* Blocks the signals that are meant for a container in the foreground, and SIGPIPE: that nobody
+ * reads its output any more is no reason to leave it alone. *ret_old is for foreground_unblock. To
+ * be called before its process is made. */
 void foreground_block(sigset_t *ret_old);
 void foreground_unblock(const sigset_t *old);
 

@@ -35,7 +35,8 @@ struct oci_runtime {
 	bool systemd_cgroup;
 	bool cgroup_disabled; /* make and enter no cgroup, whatever the config says */
 	bool rootless; /* the caller is not the host's root */
-	/* Told of things that were left out; may be NULL. Both are called in the caller's process. */
+	/* Told of things that were left out; may be NULL. Both are called in the caller's
+	 * process. */
 	void (*warn)(void *context, const char *message);
 	/* Told when the relay between `terminal_fd` and the container's terminal begins and when it
 	 * has ended, so that the caller can make its terminal raw meanwhile; may be NULL. */
@@ -64,15 +65,15 @@ int oci_create(const struct oci_runtime *runtime, const struct oci_create_option
 int oci_start(const struct oci_runtime *runtime, const char *id, struct err *err);
 
 /* Both; in the foreground also waits (forwarding signals to the container: the caller's are
- * blocked meanwhile) and deletes. *ret_status is the exit status as a shell has it: 128 + signal for
- * a death by signal. */
+ * blocked meanwhile) and deletes. *ret_status is the exit status as a shell has it: 128 + signal
+ * for a death by signal. */
 int oci_run(const struct oci_runtime *runtime, const struct oci_create_options *options,
 	    int *ret_status, struct err *err);
 
 struct oci_exec_options {
 	const char *id;
-	const char *process_path; /* a file with a process object; NULL: args below and the rest from the
-				   * container's own process */
+	const char *process_path; /* a file with a process object; NULL: args below and the rest
+				   * from the container's own process */
 	const char *const *args; /* NULL-terminated */
 	const char *const *env;	 /* NAME=VALUE added; NULL-terminated, or NULL */
 	const char *cwd;	 /* NULL: the container's */
@@ -109,8 +110,8 @@ struct oci_container_info {
 	pid_t pid;	       /* 0 when stopped */
 	enum oci_status status;
 };
-/* All containers, sorted by id; to be freed with oci_list_free. One that cannot be read is warned of
- * and left out. */
+/* All containers, sorted by id; to be freed with oci_list_free. One that cannot be read is warned
+ * of and left out. */
 int oci_list(const struct oci_runtime *runtime, struct oci_container_info **ret_containers,
 	     size_t *ret_count, struct err *err);
 void oci_list_free(struct oci_container_info *containers, size_t count);

@@ -127,7 +127,8 @@ static int set_namespace_propagation(const struct rootfs *rootfs, struct err *er
 	if (mount(NULL, "/", NULL, propagation, NULL) == 0)
 		return 0;
 	if (errno == EINVAL)
-		return err_set(err, -EINVAL, "run from a chroot whose root is no mount point: mounts "
+		return err_set(err, -EINVAL,
+			       "run from a chroot whose root is no mount point: mounts "
 			       "could not be kept from the host");
 	return err_set(err, -errno, "linux.rootfsPropagation: cannot set it for '/': %s",
 		       strerror(errno));

@@ -53,8 +53,8 @@ struct oci_user {
 };
 
 /* Bit N of a set is capability N. `present`: the config has a "capabilities" object at all. Names
- * that are none are left out, as the specification wants; `unknown` is one of them, to be warned of,
- * or NULL. */
+ * that are none are left out, as the specification wants; `unknown` is one of them, to be warned
+ * of, or NULL. */
 struct oci_capabilities {
 	bool present;
 	uint64_t bounding, effective, inheritable, permitted, ambient;
@@ -111,10 +111,10 @@ struct oci_id_mappings {
 /* The options of the configuration, resolved. Those that are no flag of mount(8)'s are `data`, for
  * the file system, joined by commas. */
 struct oci_mount {
-	const char *destination, *type, *source; /* absolute destination; type and source may be NULL */
+	const char *destination, *type, *source; /* absolute; type and source may be NULL */
 	uint64_t attr_set, attr_clear;		 /* MOUNT_ATTR_*, for this mount alone */
 	uint64_t rec_attr_set, rec_attr_clear;	 /* those with an "r" before: "rro", "rnosuid", … */
-	unsigned long sb_flags;	  /* MS_* of the file system: MS_SYNCHRONOUS, MS_DIRSYNC, MS_RDONLY, … */
+	unsigned long sb_flags;	   /* MS_* of the file system: MS_SYNCHRONOUS, MS_RDONLY, … */
 	unsigned long propagation; /* 0, or MS_SHARED, MS_SLAVE, … | MS_REC */
 	bool bind, recursive;	   /* "bind", "rbind" */
 	bool remount, tmpcopyup, copy_symlink; /* copy_symlink: mount onto the link itself */

@@ -96,7 +96,8 @@ int mailbox_make(struct init *init, struct err *err)
 		return err_set(err, r, "huge page: %s", strerror(-r));
 	page = mmap(wish, MAILBOX_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE,
 		    init->mailbox_fd, 0);
-	if (page == MAP_FAILED && errno == EEXIST) /* the heap may begin anywhere: a page table more */
+	/* The heap may begin anywhere: a page table more. */
+	if (page == MAP_FAILED && errno == EEXIST)
 		page = mmap(NULL, MAILBOX_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
 			    init->mailbox_fd, 0);
 	if (page == MAP_FAILED)

@@ -70,9 +70,9 @@ static int root_own(struct err *err)
 	return 0;
 }
 
-/* Child groups get what quark's configurations ask for. The machine itself bounds a function's CPUs, and
- * a scheduling group for each level would cost each switch of processes some thousand instructions.
- * One that the kernel refuses is none that a container can ask for. */
+/* Child groups get what quark's configurations ask for. The machine itself bounds a function's
+ * CPUs, and a scheduling group for each level would cost each switch of processes some thousand
+ * instructions. One that the kernel refuses is none that a container can ask for. */
 static void controllers_enable(void)
 {
 	static const char *const names[] = {"+memory", "+pids"};

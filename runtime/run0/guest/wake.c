@@ -10,8 +10,8 @@
  * machine id's and the mailbox.
  *
  * The word `wake` of the mailbox is a futex: the function sleeps until GO, PID 1 until ARRIVED. A
- * restored clone has a fresh mailbox and so finds ASLEEP; whoever looks again waits for what he needs,
- * whatever he saw before.
+ * restored clone has a fresh mailbox and so finds ASLEEP; whoever looks again waits for what he
+ * needs, whatever he saw before.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -178,9 +178,9 @@ int identity_renew(struct init *init, const char **ret_step)
 
 /* --- the doorbell ---------------------------------------------------------------------------- */
 
-/* The kernel has work of its own after so much has started: grace periods of RCU, timers, work queues.
- * What is not done when the snapshot is taken, each clone does before its function runs. No clone
- * comes here, but one that is captured again. */
+/* The kernel has work of its own after so much has started: grace periods of RCU, timers, work
+ * queues. What is not done when the snapshot is taken, each clone does before its function runs. No
+ * clone comes here, but one that is captured again. */
 __attribute__((cold, noinline)) static void let_kernel_settle(void)
 {
 	const struct timespec pause = {.tv_nsec = SETTLE_NS};
@@ -216,8 +216,8 @@ HOT IN_ONE_PAGE static int stop_and_wake(const struct init *init, const char **r
 	}
 	header->wake = MAILBOX_WAKE_GO;
 	(void)call(SYS_futex, (long)&header->wake, FUTEX_WAKE, ALL_WAITERS, 0);
-	/* The function waits for this CPU. In the machine that made it, it may come back (SLEEP). In
-	 * a clone only its end is of interest, and that is the cheapest way to wait for it. */
+	/* The function waits for this CPU. In the machine that made it, it may come back (SLEEP).
+	 * In a clone only its end is of interest, and that is the cheapest way to wait for it. */
 	if (header->generation != init->created_generation)
 		(void)call(SYS_rt_sigsuspend, (long)&no_signals, sizeof(uint64_t), 0, 0);
 	return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hostile: breaks the protocol between guest and host in the way that the request names. It holds the
- * doorbell and the mailbox as every function does, and no more.
+ * hostile: breaks the protocol between guest and host in the way that the request names. It holds
+ * the doorbell and the mailbox as every function does, and no more.
  */
 #include <mailbox.h>
 #include <quark.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * isolated: tries to get out of its container in the guest, and answers which attempts succeeded, as
- * {"done": [...], "refused": {NAME: REASON, ...}}. An attempt that finds nothing to try fails with
- * ENOENT.
+ * isolated: tries to get out of its container in the guest, and answers which attempts succeeded,
+ * as {"done": [...], "refused": {NAME: REASON, ...}}. An attempt that finds nothing to try fails
+ * with ENOENT.
  */
 #define _GNU_SOURCE
 #include <ctype.h>
@@ -115,7 +115,8 @@ static int try_node(const char *numbers)
 
 static char found[4096];
 
-/* Registers, memory and configuration of PCI devices: resourceN, config, rom, and their switches. */
+/* Registers, memory and configuration of PCI devices: resourceN, config, rom, and their
+ * switches. */
 static int visit(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
 	static const char *const names[] = {"resource", "config",  "rom",    "enable", "reset",

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * PID 1 of the guest of tests/kvm/generation.c: rings READY, and once its generation id has changed
- * says what its kernel saw of that: which id, how many interrupts, and, where the kernel has a driver
- * for it, that it reseeded its random numbers. Rings DONE, or FAILED when there was nothing.
+ * says what its kernel saw of that: which id, how many interrupts, and, where the kernel has a
+ * driver for it, that it reseeded its random numbers. Rings DONE, or FAILED when there was nothing.
  */
 #include <fcntl.h>
 #include <linux/random.h>
@@ -105,8 +105,8 @@ static void print_guid(void)
 	putchar('\n');
 }
 
-/* Only a kernel whose random numbers are ready has something to reseed. What they are made from does
- * not matter here. */
+/* Only a kernel whose random numbers are ready has something to reseed. What they are made from
+ * does not matter here. */
 static void make_random_ready(void)
 {
 	/* As struct rand_pool_info, which ends in an open array. */

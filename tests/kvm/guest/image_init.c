@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * PID 1 of the guest of tests/kvm/image.c: loads the drivers, mounts the image from persistent memory,
- * and shows that it is the host's memory: what it holds, that programs run from it, that reading it
- * takes none of the guest's own, and that writing it changes nothing. Rings READY before it looks for
- * the image and when all was right, FAILED otherwise; then does most of it again and rings DONE; at last reads where
- * no image is.
+ * PID 1 of the guest of tests/kvm/image.c: loads the drivers, mounts the image from persistent
+ * memory, and shows that it is the host's memory: what it holds, that programs run from it, that
+ * reading it takes none of the guest's own, and that writing it changes nothing. Rings READY before
+ * it looks for the image and when all was right, FAILED otherwise; then does most of it again and
+ * rings DONE; at last reads where no image is.
  *
  * image_init FILE, on the host, writes the data that it expects.
  */

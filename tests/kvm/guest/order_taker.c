@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A guest without an operating system that takes orders as a base does, and says on its console which
- * ones came: "f MODE PATH BYTES", "c CONFIG", "r REQUEST", "s", "n". The order's text tells what to do
- * about it: "fail" is answered with FAILED, "off" by powering off, "hang" by nothing, all else as it
- * should be: a FILE, CREATE or SLEEP with READY, a request with itself, then READY.
+ * A guest without an operating system that takes orders as a base does, and says on its console
+ * which ones came: "f MODE PATH BYTES", "c CONFIG", "r REQUEST", "s", "n". The order's text tells
+ * what to do about it: "fail" is answered with FAILED, "off" by powering off, "hang" by nothing,
+ * all else as it should be: a FILE, CREATE or SLEEP with READY, a request with itself, then READY.
  */
 #include <stddef.h>
 #include <stdint.h>
