@@ -84,7 +84,7 @@ static const struct runner {
 	{LANG_PYTHON, CONTRACT_NONE, "handler.py", {"python3", FUNCTION_FOLDER "/%s"}},
 	{LANG_NODE, CONTRACT_LIBQUARK, FALLBACK, {"node", NODE_RUNNER, "%s"}},
 	{LANG_NODE, CONTRACT_LAMBDA, FALLBACK,
-	 {"node", FUNCTION_FOLDER "/node_modules/aws-lambda-ric/bin/index.mjs", "%s"}},
+	 {"node", FUNCTION_FOLDER "/node_modules/.bin/aws-lambda-ric", "%s"}},
 	{LANG_NODE, CONTRACT_NONE, "handler.js", {"node", FUNCTION_FOLDER "/%s"}},
 	{LANG_SH, CONTRACT_NONE, "handler.sh", {"/bin/sh", FUNCTION_FOLDER "/%s"}},
 };

@@ -83,7 +83,7 @@ static void test_arguments(void **state)
 		 "/run/quark/bin/contract lambda --handler m.f -- /entry m.f"},
 		{LANG_NODE, CONTRACT_LAMBDA, "m.f", NULL, true, true, false,
 		 "/run/quark/bin/contract lambda --handler m.f -- node "
-		 "/function/node_modules/aws-lambda-ric/bin/index.mjs m.f"},
+		 "/function/node_modules/.bin/aws-lambda-ric m.f"},
 		{LANG_PYTHON, CONTRACT_LAMBDA, "m.f", NULL, true, true, false,
 		 "/run/quark/bin/contract lambda --handler m.f -- python3 -m awslambdaric m.f"},
 	};
