@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "clock.h"
 #include "file.h"
 #include "kvm_test.h"
 #include "le.h"
@@ -18,7 +19,8 @@
 enum { STATE_VERSION_OFFSET = 8, STATE_HEADER_CHECKED = 32, STATE_HEADER_CHECKSUM = 32 };
 
 #define CPUID_1_EDX_IA64 (1u << 30) /* no host of ours can be one */
-enum { CLOCK_LATE_NS = 50000000 };
+#define CLOCK_LATE_NS 50000000ull
+#define AHEAD_NS 3600000000000ull
 
 struct folder {
 	int fd;
@@ -93,14 +95,26 @@ static void change_cpu(struct folder *folder)
 	encode_state(folder, state);
 }
 
+static void set_time(struct folder *folder, struct vm_state *state, uint64_t realtime_ns)
+{
+	state->realtime_ns = folder->manifest.realtime_ns = realtime_ns;
+	encode_state(folder, state);
+}
+
 /* One that seems to have been made later than it was: clones are late by that. */
 static void change_clock(struct folder *folder)
 {
 	cleanup_free struct vm_state *state = decode_state(folder);
 
-	state->realtime_ns += CLOCK_LATE_NS;
-	folder->manifest.realtime_ns = state->realtime_ns;
-	encode_state(folder, state);
+	set_time(folder, state, state->realtime_ns + CLOCK_LATE_NS);
+}
+
+/* For clones of a template from the future no time has passed. */
+static void change_age(struct folder *folder)
+{
+	cleanup_free struct vm_state *state = decode_state(folder);
+
+	set_time(folder, state, clock_ns(CLOCK_REALTIME) + AHEAD_NS);
 }
 
 static void change_state_version(struct folder *folder)
@@ -136,6 +150,7 @@ static const struct {
 } changes[] = {
 	{ "cpu", change_cpu },
 	{ "clock", change_clock },
+	{ "age", change_age },
 	{ "state-version", change_state_version },
 	{ "manifest-version", change_manifest_version },
 };

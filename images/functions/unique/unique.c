@@ -2,7 +2,8 @@
 /*
  * unique: answers what two clones must not have in common. The kernel's random bytes have been
  * drawn from before the snapshot, so that their state is copied. But not the boot id: the kernel
- * draws that when it is first read, and gives no way to draw it again.
+ * draws that when it is first read, and gives no way to draw it again. The request "clock" is
+ * answered with the time alone.
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -47,29 +48,45 @@ static int line_read(const char *path, char *line, size_t cap)
 	return 0;
 }
 
-/* NULL, or what could not be read. */
-static const char *identity_read(struct identity *identity)
+static uint64_t realtime_ns(void)
 {
 	struct timespec now = {};
 
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* NULL, or what could not be read. */
+static const char *identity_read(struct identity *identity)
+{
 	if (kernel_random(identity->kernel) < 0)
 		return "no random bytes";
 	if (gethostname(identity->hostname, sizeof(identity->hostname)) < 0)
 		return "no hostname";
 	if (line_read("/etc/machine-id", identity->machine_id, sizeof(identity->machine_id)) < 0)
 		return "no machine id";
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	identity->realtime_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	identity->realtime_ns = realtime_ns();
 	return NULL;
+}
+
+static int answer_clock(void)
+{
+	char text[64];
+	int n = snprintf(text, sizeof(text), "{\"realtime_ns\":%" PRIu64 "}\n", realtime_ns());
+
+	return quark_respond(text, (size_t)n);
 }
 
 static int answer(const struct quark_request *request)
 {
 	struct identity identity = {};
-	const char *missing = identity_read(&identity);
+	const char *missing;
 	char text[512];
 	int n;
 
+	if (request->bytes == 5 && memcmp(request->data, "clock", 5) == 0)
+		return answer_clock();
+	missing = identity_read(&identity);
 	if (missing)
 		return quark_fail(missing);
 	if (line_read("/proc/sys/kernel/random/boot_id", identity.boot_id,
