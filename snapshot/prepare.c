@@ -43,7 +43,8 @@ enum {
 	/* Beyond so many pages to install, it is cheaper to map the windows whole. */
 	INSTALL_MAX = 256,
 	PRESENT_MAX = WORKING_SET_MAX + INSTALL_MAX,
-	COPY_BYTES = 1024, /* memcpy uses no string instruction for so few */
+	GAP_STAGES = 3,
+	TOUCH_MAX = WORKING_SET_MAX + (GUEST_HOT_END - GUEST_HOT_START) / GUEST_PAGE_BYTES,
 };
 
 struct preparation {
@@ -55,16 +56,17 @@ struct preparation {
 	ino_t base_inode;
 	uint8_t *base;    /* owned mapping, read-only */
 	uint64_t mailbox; /* offset of what the mailbox is mapped over; `bytes`: nothing */
+	bool has_hot_memory; /* it is filled, and no part of a window */
 	uint32_t window_count, hot_count, touch_count;
 	struct snapshot_extent windows[SNAPSHOT_EXTENTS_MAX];
 	uint64_t hot[WORKING_SET_MAX]; /* offsets of pages, ascending */
-	uint32_t touches[WORKING_SET_MAX];
+	uint32_t touches[TOUCH_MAX];
 
 	/* Of the template that was loaded. */
 	int layer_fd;         /* borrowed until all is mapped */
-	bool is_mapped;       /* nothing is absent any more */
+	uint32_t stage;       /* of complete(); GAP_STAGES: nothing is absent any more */
 	const uint8_t *layer; /* owned mapping, read-only; NULL: not needed so far */
-	struct pack pack;     /* owned; empty: none */
+	struct pack pack;     /* owned; reserved before, mapped if there is one */
 	uint32_t extent_count, present_count, fresh_count;
 	struct snapshot_extent extents[SNAPSHOT_EXTENTS_MAX];
 	uint64_t present[PRESENT_MAX]; /* in windows, ascending */
@@ -121,30 +123,48 @@ static void add_window(struct preparation *p, uint64_t start, uint64_t end)
 		p->windows[p->window_count++] = (struct snapshot_extent){ start, end - start };
 }
 
-/* Never over the mailbox, which has a mapping of its own. */
+/* What has a mapping of its own, in ascending order: mailbox and hot memory. Returns how many. */
+static uint32_t find_holes(const struct preparation *p, struct snapshot_extent ret_holes[2])
+{
+	const struct snapshot_extent mailbox = { p->mailbox, MAILBOX_BYTES };
+	const struct snapshot_extent hot = { GUEST_HOT_START, GUEST_HOT_END - GUEST_HOT_START };
+	const bool has_mailbox = p->mailbox < p->bytes;
+	uint32_t count = 0;
+
+	if (has_mailbox && p->mailbox < GUEST_HOT_START)
+		ret_holes[count++] = mailbox;
+	if (p->has_hot_memory)
+		ret_holes[count++] = hot;
+	if (has_mailbox && p->mailbox >= GUEST_HOT_START)
+		ret_holes[count++] = mailbox;
+	return count;
+}
+
+static void add_window_without_holes(struct preparation *p, const struct snapshot_extent *window)
+{
+	struct snapshot_extent holes[2];
+	const uint32_t count = find_holes(p, holes);
+	uint64_t at = window->offset, end = end_of(window);
+
+	for (uint32_t i = 0; i < count && holes[i].offset < end; i++) {
+		add_window(p, at, holes[i].offset);
+		if (end_of(&holes[i]) > at)
+			at = end_of(&holes[i]);
+	}
+	add_window(p, at, end);
+}
+
 static void find_windows(struct preparation *p, const struct template *like)
 {
 	const struct manifest *manifest = template_manifest(like);
 
 	for (uint32_t i = 0; i < manifest->extent_count; i++) {
-		const struct snapshot_extent *extent = &manifest->extents[i];
 		struct snapshot_extent window;
 
-		if (extent->offset < WINDOWS_START)
+		if (manifest->extents[i].offset < WINDOWS_START)
 			continue;
-		window = widest(like, extent);
-		if (window.offset < p->mailbox && end_of(&window) > p->mailbox) {
-			add_window(p, window.offset, p->mailbox);
-			window.bytes = end_of(&window) - p->mailbox;
-			window.offset = p->mailbox;
-		}
-		if (window.offset >= p->mailbox && window.offset < p->mailbox + MAILBOX_BYTES) {
-			uint64_t end = end_of(&window);
-
-			window.offset = p->mailbox + MAILBOX_BYTES;
-			window.bytes = end > window.offset ? end - window.offset : 0;
-		}
-		add_window(p, window.offset, end_of(&window));
+		window = widest(like, &manifest->extents[i]);
+		add_window_without_holes(p, &window);
 	}
 }
 
@@ -177,7 +197,32 @@ static int map_contents(struct preparation *p, uint64_t start, uint64_t end, str
 	return r;
 }
 
-static int map_windows(struct preparation *p, struct err *err)
+/* How many pages of [start, end) the template's layer holds. */
+static uint64_t layer_pages(const struct preparation *p, uint64_t start, uint64_t end)
+{
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < p->extent_count; i++) {
+		uint64_t from = p->extents[i].offset, to = end_of(&p->extents[i]);
+
+		from = from > start ? from : start;
+		to = to < end ? to : end;
+		bytes += from < to ? to - from : 0;
+	}
+	return bytes / GUEST_PAGE_BYTES;
+}
+
+/* [start, end) of a window, in which nothing is present, if the layer holds [least, limit) pages of
+ * it. */
+static int map_gap(struct preparation *p, uint64_t start, uint64_t end, uint64_t least,
+		   uint64_t limit, struct err *err)
+{
+	const uint64_t pages = layer_pages(p, start, end);
+
+	return pages < least || pages >= limit ? 0 : map_contents(p, start, end, err);
+}
+
+static int map_gaps(struct preparation *p, uint64_t least, uint64_t limit, struct err *err)
 {
 	uint32_t next = 0;
 	int r = 0;
@@ -186,28 +231,19 @@ static int map_windows(struct preparation *p, struct err *err)
 		uint64_t at = p->windows[i].offset, end = end_of(&p->windows[i]);
 
 		for (; r == 0 && next < p->present_count && p->present[next] < end; next++) {
-			r = map_contents(p, at, p->present[next], err);
+			r = map_gap(p, at, p->present[next], least, limit, err);
 			at = p->present[next] + GUEST_PAGE_BYTES;
 		}
 		if (r == 0)
-			r = map_contents(p, at, end, err);
+			r = map_gap(p, at, end, least, limit, err);
 	}
 	return r;
 }
 
-/* For vm_memory_incomplete. First what is absent; then, should the vCPU fail again, the permission
- * to read the rest: KVM needs that for a page that has been swapped out meanwhile. It comes second
- * because it costs all second-stage entries. */
-static int complete(void *context, struct err *err)
+/* The permission to read what is present: KVM needs that for a page that has been swapped out. It
+ * costs all second-stage entries. */
+static int allow_reading(const struct preparation *p, struct err *err)
 {
-	struct preparation *p = context;
-	int r;
-
-	if (!p->is_mapped) {
-		r = map_windows(p, err);
-		p->is_mapped = r == 0;
-		return r < 0 ? r : 1;
-	}
 	for (uint32_t i = 0; i < p->window_count; i++)
 		if (mprotect(p->memory + p->windows[i].offset, p->windows[i].bytes,
 			     PROT_READ | PROT_WRITE) < 0)
@@ -215,7 +251,36 @@ static int complete(void *context, struct err *err)
 	return 0;
 }
 
-/* What the template has outside of the windows goes over the base. */
+/* For vm_memory_incomplete. The gaps of which the layer holds most come first: a function's own
+ * memory is there, which is what differs from request to request, and they are few. */
+static int complete(void *context, bool all, struct err *err)
+{
+	static const uint64_t least[GAP_STAGES] = { 256, 32, 0 };
+	struct preparation *p = context;
+	int r = 0;
+
+	if (p->stage == GAP_STAGES)
+		return all ? 1 : allow_reading(p, err);
+	do {
+		const uint64_t limit = p->stage ? least[p->stage - 1] : UINT64_MAX;
+
+		r = map_gaps(p, least[p->stage++], limit, err);
+	} while (r == 0 && all && p->stage < GAP_STAGES);
+	return r < 0 ? r : 1;
+}
+
+/* The next range at or behind `at` that is filled and not mapped over: hot memory or a window. */
+static struct snapshot_extent next_filled(const struct preparation *p, uint64_t at)
+{
+	const struct snapshot_extent hot = { GUEST_HOT_START, GUEST_HOT_END - GUEST_HOT_START };
+	const struct snapshot_extent *window = extent_from(p->windows, p->window_count, at);
+
+	if (p->has_hot_memory && at < end_of(&hot) && (!window || hot.offset < window->offset))
+		return hot;
+	return window ? *window : (struct snapshot_extent){ p->bytes, 0 };
+}
+
+/* What the template has beside them goes over the base. */
 static int map_outside(struct preparation *p, struct err *err)
 {
 	int r = 0;
@@ -224,13 +289,12 @@ static int map_outside(struct preparation *p, struct err *err)
 		uint64_t at = p->extents[i].offset, end = end_of(&p->extents[i]);
 
 		while (r == 0 && at < end) {
-			const struct snapshot_extent *window =
-				extent_from(p->windows, p->window_count, at);
-			uint64_t stop = window && window->offset < end ? window->offset : end;
+			const struct snapshot_extent filled = next_filled(p, at);
+			uint64_t stop = filled.offset < end ? filled.offset : end;
 
 			if (at < stop)
 				r = map_over(p, at, stop - at, p->layer_fd, err);
-			at = stop < end ? end_of(window) : end;
+			at = stop < end ? end_of(&filled) : end;
 		}
 	}
 	return r;
@@ -260,12 +324,6 @@ static const uint8_t *contents_at(struct preparation *p, uint64_t offset)
 	return at ? at : layer_at(p, offset);
 }
 
-static void copy_page(uint8_t *to, const uint8_t *from)
-{
-	for (size_t at = 0; at < GUEST_PAGE_BYTES; at += COPY_BYTES)
-		memcpy(to + at, from + at, COPY_BYTES);
-}
-
 static int install(const struct preparation *p, uint64_t offset, const uint8_t *from,
 		   struct err *err)
 {
@@ -290,7 +348,7 @@ struct preparation *preparation_free(struct preparation *p)
 		(void)munmap(p->base, p->bytes);
 	if (p->layer)
 		(void)munmap((void *)(uintptr_t)p->layer, p->bytes);
-	pack_unmap(&p->pack);
+	pack_release(&p->pack);
 	(void)fd_close(p->base_fd);
 	(void)fd_close(p->fault_fd);
 	free(p);
@@ -359,8 +417,12 @@ static int add_touch(struct preparation *p, const struct working_set_entry *entr
 
 	if (r < 0)
 		return r;
-	if (hot)
+	if (hot) {
+		/* Present for good, and so in a mapping apart: what is absent around it can be
+		 * mapped over then without splitting one. Best effort. */
+		(void)mprotect(p->memory + entry->offset, GUEST_PAGE_BYTES, PROT_READ | PROT_WRITE);
 		p->hot[p->hot_count++] = entry->offset;
+	}
 	if (gpa < TOUCH_END)
 		p->touches[p->touch_count++] =
 			(uint32_t)gpa |
@@ -379,10 +441,20 @@ static int add_touches(struct preparation *p, const struct template *like, struc
 		const struct working_set_entry *entry = &set->entries[i];
 
 		if (!(entry->flags & WORKING_SET_IMAGE) &&
+		    !(p->has_hot_memory && hot_memory_holds(entry->offset)) &&
 		    (p->fault_fd >= 0 || is_base_page(like, entry)))
 			r = add_touch(p, entry, err);
 	}
 	return r;
+}
+
+static int make_hot_memory(struct preparation *p, struct err *err)
+{
+	if (!p->has_hot_memory)
+		return 0;
+	for (uint64_t at = GUEST_HOT_START; at < GUEST_HOT_END; at += GUEST_PAGE_BYTES)
+		p->touches[p->touch_count++] = (uint32_t)at | VM_TOUCH_WRITE;
+	return hot_memory_map(p->memory, p->base_fd, err);
 }
 
 static int map_base(struct preparation *p, int fd, struct err *err)
@@ -430,6 +502,9 @@ int preparation_new(struct preparation **ret_preparation, struct vm *vm,
 	    !guest_gpa_to_offset(p->bytes, template_manifest(like)->mailbox_gpa, &p->mailbox) ||
 	    !template_manifest(like)->mailbox_gpa)
 		p->mailbox = p->bytes;
+	p->has_hot_memory = p->bytes >= GUEST_HOT_END &&
+			    (p->mailbox + MAILBOX_BYTES <= GUEST_HOT_START ||
+			     p->mailbox >= GUEST_HOT_END);
 	open_faults(p);
 	if (p->fault_fd >= 0)
 		find_windows(p, like);
@@ -439,6 +514,7 @@ int preparation_new(struct preparation **ret_preparation, struct vm *vm,
 		r = map_over(p, 0, p->bytes, p->base_fd, err);
 	}
 	if ((r = r < 0 ? r : map_mailbox(p, mailbox_fd, err)) < 0 ||
+	    (r = pack_reserve(&p->pack, err)) < 0 || (r = make_hot_memory(p, err)) < 0 ||
 	    (r = add_touches(p, like, err)) < 0)
 		return r;
 	*ret_preparation = TAKE_PTR(p);
@@ -572,7 +648,7 @@ static int fill_page(struct preparation *p, uint64_t offset, bool is_hot, struct
 		return err_set(err, -ENOMEM, "cannot map the memory layer");
 	if (!is_hot)
 		return install(p, offset, from, err);
-	copy_page(p->memory + offset, from);
+	page_copy(p->memory + offset, from);
 	return 0;
 }
 
@@ -623,14 +699,23 @@ int preparation_load(struct preparation *p, const struct restore_config *config,
 
 	if (r == 0)
 		r = map_outside(p, err);
+	if (r == 0 && p->has_hot_memory)
+		r = hot_memory_load(p->memory, p->extents, p->extent_count, p->layer_fd, &p->pack,
+				    err);
 	if (r < 0 || p->window_count == 0)
 		return r;
 	if (!want_working_set(p, config->working_set) || !want_kvm_pages(p, config->state)) {
 		p->present_count = 0;
-		return map_windows(p, err);
+		return map_gaps(p, 0, UINT64_MAX, err);
 	}
 	r = fill(p, err);
 	if (r == 0)
 		vm_memory_incomplete(p->vm, complete, p);
 	return r;
+}
+
+void preparation_trim(struct preparation *p)
+{
+	if (p->has_hot_memory && p->layer_fd >= 0)
+		hot_memory_trim(p->memory);
 }

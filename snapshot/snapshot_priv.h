@@ -221,13 +221,36 @@ int folder_commit(struct folder_writer *writer, const struct manifest *manifest,
 /* --- pack ------------------------------------------------------------------------------------ */
 
 struct pack {
-	const struct pack_header *header; /* owned mapping; NULL: none */
-	uint64_t bytes;
+	uint8_t *room; /* owned address range; NULL: none */
+	uint64_t room_bytes;
+	const struct pack_header *header; /* in it; NULL: nothing is mapped */
 };
 
-int pack_map(struct pack *ret_pack, int fd, struct err *err);
-void pack_unmap(struct pack *pack);
+/* Address space for the largest pack, so that mapping one needs no search, and can be aligned. */
+int pack_reserve(struct pack *ret_pack, struct err *err);
+int pack_map(struct pack *pack, int fd, struct err *err);
+void pack_release(struct pack *pack);
 const uint8_t *pack_page(const struct pack *pack, uint64_t offset); /* NULL: not in it */
+/* Copies a page by the processor: the kernel would use a string instruction. */
+void page_copy(uint8_t *to, const uint8_t *from);
+/* Copies those of its pages that lie in [start, end) to the same offsets of `memory`. */
+void pack_copy(const struct pack *pack, uint64_t start, uint64_t end, uint8_t *memory);
+
+/* --- hot memory ------------------------------------------------------------------------------ */
+
+/* Hot memory, GUEST_HOT_START to GUEST_HOT_END, of a VM whose guest memory lies at `memory` and
+ * that has so much. */
+bool hot_memory_holds(uint64_t offset);
+
+/* Puts private memory there, and into it what the base has. */
+int hot_memory_map(uint8_t *memory, int base_fd, struct err *err);
+
+/* Brings a template's contents: from the pack, or the layer when there is none. */
+int hot_memory_load(uint8_t *memory, const struct snapshot_extent *extents, uint32_t count,
+		    int layer_fd, const struct pack *pack, struct err *err);
+
+/* Gives back what holds zeros, which it does without a page, too. */
+void hot_memory_trim(uint8_t *memory);
 
 /* --- preparation ----------------------------------------------------------------------------- */
 

@@ -3,9 +3,10 @@
  * A VM whose memory is not all there, until somebody needs what is absent.
  *
  * A vCPU that touches an absent page makes KVM_RUN fail with EFAULT and nothing changed; code of
- * ours would get a signal, so guest_memory_at asks first. Either way the owner's handler then maps
- * all that is absent, once, whoever comes first; the others wait for it. A vCPU may have met the
- * gap just before it was closed: each is forgiven one more EFAULT, and the next is a real one.
+ * ours would get a signal, so guest_memory_at asks first. The owner's handler then maps what is
+ * absent, for a vCPU a part of it at a time, whoever comes first; the others wait for it. A vCPU
+ * may have met the gap just before it was closed: each is forgiven one more EFAULT, and the next is
+ * a real one.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -42,20 +43,24 @@ void memory_gap_done(struct memory_gap *gap)
 	(void)pthread_mutex_destroy(&gap->lock);
 }
 
-int vm_memory_complete(struct vm *vm, struct err *err)
+static int make_more(struct memory_gap *gap, bool all, struct err *err)
 {
-	struct memory_gap *gap = &vm->gap;
 	int r = 0;
 
 	if (!atomic_load(&gap->open))
 		return 0;
 	(void)pthread_mutex_lock(&gap->lock);
 	if (atomic_load(&gap->open))
-		r = gap->handler(gap->context, err);
+		r = gap->handler(gap->context, all, err);
 	if (r == 0)
 		atomic_store(&gap->open, false);
 	(void)pthread_mutex_unlock(&gap->lock);
 	return r < 0 ? r : 0;
+}
+
+int vm_memory_complete(struct vm *vm, struct err *err)
+{
+	return make_more(&vm->gap, true, err);
 }
 
 static int before_use(void *context)
@@ -79,7 +84,7 @@ bool memory_gap_forgives(struct vcpu *vcpu, struct err *err)
 	struct vm *vm = vcpu->vm;
 
 	if (atomic_load(&vm->gap.open))
-		return vm_memory_complete(vm, err) == 0;
+		return make_more(&vm->gap, false, err) == 0;
 	if (!vm->gap.handler || vcpu->fault_forgiven)
 		return false;
 	vcpu->fault_forgiven = true;

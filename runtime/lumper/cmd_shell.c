@@ -402,6 +402,9 @@ static int carry_out(struct shell_process *shell, struct err *err)
 			 err);
 		if (r < 0)
 			return r;
+		/* It will wait for its request. */
+		if (!(op & SHELL_RUN) && shell->preparation)
+			preparation_trim(shell->preparation);
 	}
 	if (op & SHELL_COUNT)
 		return report_counters(shell);

@@ -15,7 +15,7 @@
 
 #include "snapshot.h"
 
-#define SHELL_PROTO_VERSION 3u
+#define SHELL_PROTO_VERSION 4u
 
 /* Bits of `op`, carried out in this order within one message. */
 enum shell_op {

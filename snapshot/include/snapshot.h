@@ -92,6 +92,9 @@ struct working_set {
 	struct working_set_entry entries[WORKING_SET_MAX]; /* memory, then image; each ascending */
 };
 
+/* Whether the page lies in hot memory (GUEST_HOT_START), where shells have it ready. */
+bool working_set_is_hot(const struct working_set_entry *entry);
+
 int working_set_encode(const struct working_set *set, uint8_t *buf, size_t cap, size_t *ret_bytes);
 int working_set_decode(struct working_set *ret_set, uint64_t memory_bytes, uint64_t image_bytes,
 		       const uint8_t *buf, size_t bytes, struct err *err);
@@ -236,6 +239,10 @@ int preparation_new(struct preparation **ret_preparation, struct vm *vm,
 		    const struct template *like, int mailbox_fd, struct err *err);
 int preparation_touch(struct preparation *preparation, struct err *err);
 struct preparation *preparation_free(struct preparation *preparation);
+
+/* After a restore that used it, when there is time: gives back memory that was ready for a larger
+ * template. */
+void preparation_trim(struct preparation *preparation);
 
 /* Makes copies of the pages that VMs prepared with this calibration are filled with, in a file in
  * memory. Who keeps the template open makes it once, for restore_config. */

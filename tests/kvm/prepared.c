@@ -2,7 +2,8 @@
 /*
  * prepared LUMPER TEMPLATE BASE-FOLDER...: a VM that was prepared for the template's base,
  * whichever way it was loaded, has byte for byte the memory that a plain restore gives it; what it
- * has not loaded is absent and not something else, and comes when it is needed.
+ * has not loaded is absent and not something else, and comes when it is needed. The function counts
+ * its requests.
  *
  * The calibration is that of the base among the folders that is the template's.
  */
@@ -265,22 +266,37 @@ static void check_guest(const char *lumper, const struct subject *subject, const
 	(void)template_free(template);
 }
 
+static void check_served(const struct subject *subject, const char *folder)
+{
+	struct vm *vm = empty_vm(subject->calibration);
+	struct preparation *preparation = prepare(vm, subject->calibration);
+	struct template *template = test_template(folder);
+	const struct restore_config config = config_of(template);
+
+	REQUIRE(preparation_serves(preparation, &config), "%s has another base", folder);
+	(void)template_free(template);
+	(void)vm_free(vm);
+	(void)preparation_free(preparation);
+}
+
 /* The same template with an empty record, in a folder of its own. */
 static void check_without_help(const char *lumper, const struct subject *subject,
 			       const char *folder)
 {
 	static const struct working_set one = { .count = 1 };
-	char copy[] = "/tmp/prepared.XXXXXX", command[4096];
+	char copy[2048], command[8192];
 	struct err err = {};
 
+	/* Beside it, for links: a base that was copied is another one. */
+	(void)snprintf(copy, sizeof(copy), "%.*s/.prepared.XXXXXX",
+		       (int)(strrchr(folder, '/') - folder), folder);
 	REQUIRE(mkdtemp(copy), "no folder");
-	(void)snprintf(command, sizeof(command),
-		       "cp -al '%s'/. %s/ 2>/dev/null || cp -a '%s'/. %s/", folder, copy, folder,
-		       copy);
+	(void)snprintf(command, sizeof(command), "cp -al '%s'/. '%s'/", folder, copy);
 	REQUIRE(system(command) == 0, "cannot copy the template");
 	REQUIRE(template_set_working_set(copy, &one, &err) == 0, "%s", err.message);
+	check_served(subject, copy);
 	check_guest(lumper, subject, copy, false);
-	(void)snprintf(command, sizeof(command), "rm -rf %s", copy);
+	(void)snprintf(command, sizeof(command), "rm -rf '%s'", copy);
 	REQUIRE(system(command) == 0, "cannot remove the copy");
 }
 

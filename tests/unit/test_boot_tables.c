@@ -121,7 +121,8 @@ static const uint8_t *xsdt_entry(const struct guest_memory *memory, unsigned int
 	assert_checksum(rsdp, 20);
 	assert_checksum(rsdp, 36);
 	xsdt = table_at(memory, get(rsdp + 24, 8), "XSDT");
-	assert_int_equal(get(xsdt + 4, 4), 36 + 2 * 8);
+	/* The third, where there is memory for it, is the SRAT. */
+	assert_int_equal(get(xsdt + 4, 4), 36 + (memory->bytes < GUEST_HOT_END ? 2 : 3) * 8);
 	return table_at(memory, get(xsdt + 36 + index * 8, 8), signature);
 }
 
@@ -203,6 +204,59 @@ static void test_acpi_madt(void **state)
 		assert_int_equal(entries, vcpus + 3);
 		memory_free(&memory);
 	}
+}
+
+struct affinity {
+	uint64_t node, start, bytes;
+};
+
+static void assert_affinity(const uint8_t *entry, struct affinity expected)
+{
+	assert_memory_equal(entry, "\1\50", 2); /* memory, 40 bytes */
+	assert_int_equal(get(entry + 2, 4), expected.node);
+	assert_int_equal(get(entry + 8, 8), expected.start);
+	assert_int_equal(get(entry + 16, 8), expected.bytes);
+	assert_int_equal(get(entry + 28, 4), 1); /* enabled */
+}
+
+/* All memory and all CPUs in node 0, but for hot memory, which is node 1. */
+static void assert_srat(uint64_t memory_bytes, const struct affinity *expected, size_t count)
+{
+	struct guest_memory memory = memory_new(memory_bytes);
+	struct err err = {};
+	const uint8_t *srat, *at;
+
+	assert_int_equal(acpi_write_tables(&memory, 2, false, &err), 0);
+	srat = xsdt_entry(&memory, 2, "SRAT");
+	at = srat + 48;
+	for (unsigned int cpu = 0; cpu < 2; cpu++, at += 16) {
+		assert_memory_equal(at, "\0\20\0", 3);
+		assert_int_equal(at[3], cpu);
+		assert_int_equal(get(at + 4, 4), 1);
+		assert_int_equal(get(at + 8, 8), 0);
+	}
+	for (size_t i = 0; i < count; i++, at += 40)
+		assert_affinity(at, expected[i]);
+	assert_int_equal(get(srat + 4, 4), at - srat);
+	memory_free(&memory);
+}
+
+static void test_acpi_srat(void **state)
+{
+	const struct affinity small[] = {
+		{ 0, 0, GUEST_HOT_START },
+		{ 1, GUEST_HOT_START, GUEST_HOT_END - GUEST_HOT_START },
+	};
+	const struct affinity large[] = {
+		{ 0, 0, GUEST_HOT_START },
+		{ 1, GUEST_HOT_START, GUEST_HOT_END - GUEST_HOT_START },
+		{ 0, GUEST_HOT_END, GUEST_HOLE_START - GUEST_HOT_END },
+		{ 0, GUEST_HOLE_END, GIB },
+	};
+
+	(void)state;
+	assert_srat(GUEST_HOT_END, small, ARRAY_SIZE(small));
+	assert_srat(4 * GIB, large, ARRAY_SIZE(large));
 }
 
 static const uint8_t *find(const uint8_t *table, const void *bytes, size_t count)
@@ -541,6 +595,7 @@ int main(void)
 		cmocka_unit_test(test_memory_write),
 		cmocka_unit_test(test_acpi_fadt),
 		cmocka_unit_test(test_acpi_madt),
+		cmocka_unit_test(test_acpi_srat),
 		cmocka_unit_test(test_acpi_dsdt),
 		cmocka_unit_test(test_acpi_generation),
 		cmocka_unit_test(test_acpi_refusals),

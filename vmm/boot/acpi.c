@@ -6,6 +6,7 @@
  *
  *   RSDP -> XSDT -> FADT -> FACS, DSDT
  *                -> MADT
+ *                -> SRAT
  *
  * Not hardware-reduced: the devices that remain of a PC (PM registers, PIC, PIT) are there. What
  * is not there is said: no CMOS clock, no VGA, no keyboard. The last one although port
@@ -567,14 +568,69 @@ static uint64_t write_madt(struct le_writer *w, unsigned int vcpus)
 	return table_end(w, start);
 }
 
+/* --- SRAT --------------------------------------------------------------------------------- */
+
+enum {
+	SRAT_REVISION = 3,
+	SRAT_LAPIC = 0,
+	SRAT_MEMORY = 1,
+	SRAT_ENABLED = 1 << 0,
+	NODE_ORDINARY = 0,
+	NODE_HOT = 1,
+};
+
+static void srat_lapic(struct le_writer *w, unsigned int cpu)
+{
+	le_put(w, SRAT_LAPIC, 1);
+	le_put(w, 16, 1);
+	le_put(w, NODE_ORDINARY, 1); /* bits 7..0 */
+	le_put(w, cpu, 1);	     /* APIC id */
+	le_put(w, SRAT_ENABLED, 4);
+	le_put(w, 0, 4); /* SAPIC's; bits 31..8 of the node */
+	le_put(w, 0, 4); /* clock domain */
+}
+
+static void srat_memory(struct le_writer *w, uint32_t node, uint64_t start, uint64_t end)
+{
+	if (start >= end)
+		return;
+	le_put(w, SRAT_MEMORY, 1);
+	le_put(w, 40, 1);
+	le_put(w, node, 4);
+	le_put(w, 0, 2);
+	le_put(w, start, 8);
+	le_put(w, end - start, 8);
+	le_put(w, 0, 4);
+	le_put(w, SRAT_ENABLED, 4);
+	le_put(w, 0, 8);
+}
+
+/* All CPUs and all memory are of one node, but for the hot memory, to which pages go only when
+ * somebody moves them there. */
+static uint64_t write_srat(struct le_writer *w, unsigned int vcpus, uint64_t memory_bytes)
+{
+	const uint64_t low_end = memory_bytes < GUEST_HOLE_START ? memory_bytes : GUEST_HOLE_START;
+	size_t start = table_begin(w, "SRAT", SRAT_REVISION);
+
+	le_put(w, 1, 4); /* as revision 1 had it */
+	le_put(w, 0, 8);
+	for (unsigned int i = 0; i < vcpus; i++)
+		srat_lapic(w, i);
+	srat_memory(w, NODE_ORDINARY, 0, GUEST_HOT_START);
+	srat_memory(w, NODE_HOT, GUEST_HOT_START, GUEST_HOT_END);
+	srat_memory(w, NODE_ORDINARY, GUEST_HOT_END, low_end);
+	srat_memory(w, NODE_ORDINARY, GUEST_HOLE_END, GUEST_HOLE_END + memory_bytes - low_end);
+	return table_end(w, start);
+}
+
 /* --- XSDT, RSDP --------------------------------------------------------------------------- */
 
-static uint64_t write_xsdt(struct le_writer *w, uint64_t fadt, uint64_t madt)
+static uint64_t write_xsdt(struct le_writer *w, const uint64_t *tables, size_t count)
 {
 	size_t start = table_begin(w, "XSDT", 1);
 
-	le_put(w, fadt, 8);
-	le_put(w, madt, 8);
+	for (size_t i = 0; i < count; i++)
+		le_put(w, tables[i], 8);
 	return table_end(w, start);
 }
 
@@ -597,7 +653,8 @@ int acpi_write_tables(const struct guest_memory *memory, unsigned int vcpus, boo
 		      struct err *err)
 {
 	struct le_writer w = { .cap = BOOT_ACPI_MAX };
-	uint64_t facs, dsdt, fadt, madt, xsdt;
+	uint64_t facs, dsdt, xsdt, tables[3];
+	size_t count = 0;
 	uint8_t *rsdp;
 
 	if (vcpus == 0 || vcpus > VM_VCPUS_MAX)
@@ -611,9 +668,11 @@ int acpi_write_tables(const struct guest_memory *memory, unsigned int vcpus, boo
 	rsdp = le_room(&w, RSDP_BYTES);
 	facs = write_facs(&w);
 	dsdt = write_dsdt(&w, vmgenid);
-	fadt = write_fadt(&w, facs, dsdt);
-	madt = write_madt(&w, vcpus);
-	xsdt = write_xsdt(&w, fadt, madt);
+	tables[count++] = write_fadt(&w, facs, dsdt);
+	tables[count++] = write_madt(&w, vcpus);
+	if (memory->bytes >= GUEST_HOT_END)
+		tables[count++] = write_srat(&w, vcpus, memory->bytes);
+	xsdt = write_xsdt(&w, tables, count);
 	if (w.bad)
 		return err_set(err, -EOVERFLOW, "ACPI: the tables exceed %u bytes", BOOT_ACPI_MAX);
 	write_rsdp(rsdp, xsdt);

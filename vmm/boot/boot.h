@@ -24,7 +24,10 @@ struct guest_memory {
 	void *context; /* borrowed */
 };
 
-/* Checked pointer to guest RAM, NULL when out of range or across the hole. */
+/* Whether all of it is guest RAM: not out of range, nor across the hole. Does not use it. */
+bool guest_memory_has(const struct guest_memory *memory, uint64_t gpa, uint64_t bytes);
+
+/* Checked pointer to guest RAM, NULL when that is none. */
 void *guest_memory_at(const struct guest_memory *memory, uint64_t gpa, uint64_t bytes);
 
 /* Copies to fresh guest RAM at `gpa`, leaving out zero pages. -ENOSPC when that is not RAM. */

@@ -8,23 +8,36 @@
 #include "boot/boot.h"
 #include "lumper.h"
 
-void *guest_memory_at(const struct guest_memory *memory, uint64_t gpa, uint64_t bytes)
+static bool find(const struct guest_memory *memory, uint64_t gpa, uint64_t bytes,
+		 uint64_t *ret_offset)
 {
-	uint64_t first, last;
+	uint64_t last;
 
 	if (bytes == 0)
 		bytes = 1;
-	if (gpa > UINT64_MAX - (bytes - 1))
-		return NULL;
-	if (!guest_gpa_to_offset(memory->bytes, gpa, &first) ||
+	if (gpa > UINT64_MAX - (bytes - 1) ||
+	    !guest_gpa_to_offset(memory->bytes, gpa, ret_offset) ||
 	    !guest_gpa_to_offset(memory->bytes, gpa + (bytes - 1), &last))
-		return NULL;
+		return false;
 	/* Across the hole, the ends are closer in the host range than in the guest's addresses. */
-	if (last - first != bytes - 1)
+	return last - *ret_offset == bytes - 1;
+}
+
+bool guest_memory_has(const struct guest_memory *memory, uint64_t gpa, uint64_t bytes)
+{
+	uint64_t offset;
+
+	return find(memory, gpa, bytes, &offset);
+}
+
+void *guest_memory_at(const struct guest_memory *memory, uint64_t gpa, uint64_t bytes)
+{
+	uint64_t offset;
+
+	if (!find(memory, gpa, bytes, &offset) ||
+	    (memory->before_use && memory->before_use(memory->context) < 0))
 		return NULL;
-	if (memory->before_use && memory->before_use(memory->context) < 0)
-		return NULL;
-	return memory->base + first;
+	return memory->base + offset;
 }
 
 static bool is_zero(const uint8_t *data, size_t bytes)

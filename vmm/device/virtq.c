@@ -36,10 +36,11 @@ struct virtq_desc {
 static bool part_is_valid(const struct guest_memory *memory, uint64_t gpa, uint64_t align,
 			  uint64_t bytes)
 {
-	return gpa % align == 0 && guest_memory_at(memory, gpa, bytes);
+	return gpa % align == 0 && guest_memory_has(memory, gpa, bytes);
 }
 
-/* The optional event words behind the rings are not offered, so nothing of them is used. */
+/* Nothing is touched: a state may be loaded into memory that is not all there yet. The optional
+ * event words behind the rings are not offered, so nothing of them is used. */
 static bool is_placed(const struct virtq *queue, const struct guest_memory *memory)
 {
 	uint64_t n = queue->size;

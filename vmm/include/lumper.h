@@ -28,6 +28,11 @@ struct vm;
 #define GUEST_HOLE_START 0xc0000000ull
 #define GUEST_HOLE_END 0x100000000ull
 
+/* Hot memory: a NUMA node of its own, if there is so much memory. A guest puts what a start touches
+ * there, and a shell has it ready before it knows what that is. Two large pages. */
+#define GUEST_HOT_START (64ull << 20)
+#define GUEST_HOT_END (68ull << 20)
+
 struct vm_config {
 	uint64_t memory_bytes; /* multiple of 2 MiB; 0: 128 MiB */
 	unsigned int vcpus;    /* 0: 1 */
@@ -139,11 +144,12 @@ int vm_touch(struct vm *vm, const uint32_t *list, size_t count, struct err *err)
  * to the guest like one that it has not mapped. Reads /sys. */
 bool vm_host_has_two_stages(void);
 
-/* A VM whose memory is not all there. The handler makes it whole: it is called, on whatever thread
- * but never twice at once, when KVM cannot reach something that a vCPU touches, and before
- * vm_memory_at hands out a pointer. It is not called again after it has returned 0; 1: it can do
- * more, should a vCPU fail again. A failure ends the VM. */
-typedef int vm_memory_handler(void *context, struct err *err);
+/* A VM whose memory is not all there. The handler is called, on whatever thread but never twice at
+ * once, when KVM cannot reach something that a vCPU touches: which page that is nobody tells, so it
+ * makes some of the rest be there, what is wanted most probably first, and is called again if that
+ * was not it. With `all`, before vm_memory_at hands out a pointer, all has to be there afterwards.
+ * It is not called again after it has returned 0; 1: it can do more. A failure ends the VM. */
+typedef int vm_memory_handler(void *context, bool all, struct err *err);
 void vm_memory_incomplete(struct vm *vm, vm_memory_handler *handler, void *context);
 int vm_memory_complete(struct vm *vm, struct err *err);
 
