@@ -14,7 +14,7 @@
 struct restore_options {
 	const char *folder;
 	const char *request; /* NULL: none */
-	bool record, refresh;
+	bool record, refresh, gather;
 	struct guest_options guest;
 };
 
@@ -32,6 +32,8 @@ static const char help[] =
 	"  --record              record which pages the request touches into the template\n"
 	"  --refresh             let the guest kernel keep its time, then capture it again: the\n"
 	"                        clock of a template wants that every 15 minutes\n"
+	"  --gather              let the guest move the recorded pages to hot memory, then\n"
+	"                        capture it again, without a record\n"
 	"  --input               feed stdin to the guest's console (Ctrl-A x ends the VM)\n"
 	"  --quiet               drop the guest's console output\n"
 	"  --timeout SECONDS     give up when it takes longer\n"
@@ -41,12 +43,13 @@ static const char help[] =
 	"5 template refused, 6 no such template, 10 power-off, 11 reset, 12 kernel panic,\n"
 	"13 triple fault, 14 unhandled exit.\n";
 
-enum { OPT_REQUEST = OPT_VERB, OPT_RECORD, OPT_REFRESH };
+enum { OPT_REQUEST = OPT_VERB, OPT_RECORD, OPT_REFRESH, OPT_GATHER };
 
 static const struct option long_options[] = {
 	{ "request", required_argument, NULL, OPT_REQUEST },
 	{ "record", no_argument, NULL, OPT_RECORD },
 	{ "refresh", no_argument, NULL, OPT_REFRESH },
+	{ "gather", no_argument, NULL, OPT_GATHER },
 	GUEST_LONG_OPTIONS,
 	{ "help", no_argument, NULL, 'h' },
 	{},
@@ -66,9 +69,18 @@ static bool parse_option(void *context, int option)
 	case OPT_REFRESH:
 		options->refresh = true;
 		return true;
+	case OPT_GATHER:
+		options->gather = true;
+		return true;
 	default:
 		return guest_option(&options->guest, option);
 	}
+}
+
+/* The guest is to do something and ring READY, and is captured then. */
+static bool captures(const struct restore_options *options)
+{
+	return options->refresh || options->gather;
 }
 
 static int parse_options(struct restore_options *options, int argc, char **argv)
@@ -82,12 +94,29 @@ static int parse_options(struct restore_options *options, int argc, char **argv)
 	options->folder = argv[optind];
 	if (options->record && !options->request)
 		return fail(EXIT_USAGE, "--record needs a --request");
-	if (options->refresh && options->request)
-		return fail(EXIT_USAGE, "--refresh takes no --request");
+	if (captures(options) && options->request)
+		return fail(EXIT_USAGE, "--refresh and --gather take no --request");
+	if (options->refresh && options->gather)
+		return fail(EXIT_USAGE, "--gather refreshes too");
 	return -1;
 }
 
 /* --- the request -------------------------------------------------------------------------- */
+
+/* The record, as the guest knows its pages. */
+static int write_gather(struct restore_run *run, struct err *err)
+{
+	static uint64_t pages[WORKING_SET_MAX];
+	const struct working_set *set = template_working_set(run->template);
+
+	for (uint32_t i = 0; set && i < set->count; i++)
+		pages[i] = set->entries[i].flags & WORKING_SET_IMAGE ?
+				   (GUEST_IMAGE_GPA + set->entries[i].offset) |
+					   MAILBOX_GATHER_COPY :
+				   guest_offset_to_gpa(set->entries[i].offset);
+	return guest_order(&run->guest, MAILBOX_ORDER_GATHER, pages,
+			   set ? set->count * sizeof(pages[0]) : 0, err);
+}
 
 /* A request, or for a refresh the order to ring again. */
 static int write_order(struct restore_run *run, struct err *err)
@@ -96,6 +125,8 @@ static int write_order(struct restore_run *run, struct err *err)
 	size_t bytes = 0;
 	int r;
 
+	if (run->options->gather)
+		return write_gather(run, err);
 	if (run->options->refresh)
 		return guest_order(&run->guest, MAILBOX_ORDER_NONE, NULL, 0, err);
 	if (!run->options->request)
@@ -123,8 +154,8 @@ static int write_response(struct restore_run *run)
 /* --- running ------------------------------------------------------------------------------ */
 
 /* The guest is back at READY, its time kept: the same template again, younger, over the same base
- * and image. */
-static int refresh(const struct restore_run *run)
+ * and image. What was recorded holds no longer when pages have been moved. */
+static int capture(const struct restore_run *run)
 {
 	const struct manifest *manifest = template_manifest(run->template);
 	const struct shared_file base = shared_file_of(&manifest->base,
@@ -137,7 +168,7 @@ static int refresh(const struct restore_run *run)
 	const struct capture_config config = {
 		.folder = run->options->folder,
 		.description = &description,
-		.working_set = template_working_set(run->template),
+		.working_set = run->options->gather ? NULL : template_working_set(run->template),
 		.base = base.fd >= 0 ? &base : NULL,
 		.image = image.fd >= 0 ? &image : NULL,
 		.mapped = base.fd >= 0 ? &base : &memory,
@@ -153,9 +184,9 @@ static int refresh(const struct restore_run *run)
 /* An exit code, or -1 to run on. */
 static int handle_doorbell(struct restore_run *run, unsigned int rung)
 {
-	if (rung == DOORBELL_READY && run->options->refresh)
-		return refresh(run);
-	if (rung == DOORBELL_FAILED && run->options->refresh)
+	if (rung == DOORBELL_READY && captures(run->options))
+		return capture(run);
+	if (rung == DOORBELL_FAILED && captures(run->options))
 		return guest_fail(&run->guest, EXIT_GUEST_DIED, "the guest failed");
 	if (rung == DOORBELL_DONE && run->options->request)
 		return write_response(run);
@@ -181,7 +212,7 @@ static int save_record(const struct restore_run *run)
 {
 	static struct working_set set;
 	struct err err = {};
-	uint32_t written = 0, visible = 0;
+	uint32_t written = 0, visible = 0, hot = 0;
 
 	if (recorder_finish(run->recorder, &set, &err) < 0 ||
 	    template_set_working_set(run->options->folder, &set, &err) < 0)
@@ -189,9 +220,12 @@ static int save_record(const struct restore_run *run)
 	for (uint32_t i = 0; i < set.count; i++) {
 		written += set.entries[i].flags & WORKING_SET_WRITTEN;
 		visible += set.entries[i].gva != 0;
+		hot += working_set_is_hot(&set.entries[i]);
 	}
-	fprintf(stderr, "lumper: working set: %u pages, %u written, %u seen by the function\n",
-		set.count, written, visible);
+	fprintf(stderr,
+		"lumper: working set: %u pages, %u written, %u seen by the function, %u in hot "
+		"memory\n",
+		set.count, written, visible, hot);
 	return EXIT_OK;
 }
 
@@ -203,7 +237,7 @@ static int restore(struct restore_run *run, struct err *err)
 	restore_config_of(run->template, &config);
 	config.state = template_state(run->template);
 	config.mailbox_fd = -1;
-	config.timers = run->options->refresh ? VM_TIMERS_DUE : VM_TIMERS_RUNNING;
+	config.timers = captures(run->options) ? VM_TIMERS_DUE : VM_TIMERS_RUNNING;
 	if (!run->options->record)
 		return snapshot_restore(run->guest.vm, &config, err);
 	r = recorder_new(&run->recorder, run->guest.vm, run->template, err);

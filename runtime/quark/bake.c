@@ -234,11 +234,13 @@ bool template_is_stale(const struct template *template)
 	return now < taken || now - taken > STALE_AFTER_S * 1000000000ull;
 }
 
-int template_refresh(const struct cli *cli, const struct bake *bake)
+/* Restores the template for what `verb` names, and captures it again. */
+static int capture_again(const struct cli *cli, const struct bake *bake, const char *verb,
+			 const char *label, const char *what)
 {
 	cleanup_free char *console = NULL;
 	struct lumper_run run = {
-		.label = "refreshing the template's clock",
+		.label = label,
 		.hide_errors = true,
 		.timeout_s = bake->timeout_s,
 	};
@@ -247,9 +249,21 @@ int template_refresh(const struct cli *cli, const struct bake *bake)
 	if (asprintf(&console, "%s/console", bake->workdir) < 0)
 		return EXIT_ERROR;
 	run.output = console;
-	ARGS_ADD(&run.args, cli->paths.lumper, "restore", bake->folder, "--refresh", "--quiet");
+	ARGS_ADD(&run.args, cli->paths.lumper, "restore", bake->folder, verb, "--quiet");
 	code = run_lumper(cli, &run);
 	if (code == EXIT_OK)
 		return code;
-	return fail_run(cli, &run, "lumper", code, "a younger template", bake->name);
+	return fail_run(cli, &run, "lumper", code, what, bake->name);
+}
+
+int template_gather(const struct cli *cli, const struct bake *bake)
+{
+	return capture_again(cli, bake, "--gather", "gathering what a start touches",
+			     "the gathered template");
+}
+
+int template_refresh(const struct cli *cli, const struct bake *bake)
+{
+	return capture_again(cli, bake, "--refresh", "refreshing the template's clock",
+			     "a younger template");
 }

@@ -53,6 +53,10 @@ int template_record(const struct cli *cli, const struct bake *bake, const struct
  * catching up. */
 bool template_is_stale(const struct template *template);
 
+/* Restores the template, has what it has recorded moved to hot memory (vmm/include/lumper.h), and
+ * captures it again, without a record. Uses the same of `bake` as template_refresh. */
+int template_gather(const struct cli *cli, const struct bake *bake);
+
 /* Restores the template, lets the guest keep its time, and captures it again. Of `bake`, `name`,
  * `folder`, `workdir` and `timeout_s` are used. */
 int template_refresh(const struct cli *cli, const struct bake *bake);

@@ -30,6 +30,12 @@
 #include "store.h"
 #include "text.h"
 
+enum {
+	GATHER_MIN_PAGES = 32,
+	IMAGE_BYTES_PER_MEMORY = 64, /* of the image, for each of memory */
+	MEMORY_BESIDE_IMAGE_MIB = 56,
+};
+
 /* All pointers but `options` are owned. */
 struct build {
 	const struct build_options *options;
@@ -93,6 +99,19 @@ static int read_config(struct build *build, struct err *err)
 	return r < 0 ? r : function_config_complete(config, err);
 }
 
+/* The guest's kernel keeps 64 bytes for each page of the image, and must have room beside them. */
+static int check_memory(const struct build *build, struct err *err)
+{
+	const uint64_t needed_mib =
+		MEMORY_BESIDE_IMAGE_MIB + (build->image->root_bytes / IMAGE_BYTES_PER_MEMORY >> 20);
+
+	if (build->config.memory_mib >= needed_mib)
+		return 0;
+	return err_set(err, -EINVAL, "an image of %llu MiB needs %llu MiB of memory, not %u",
+		       (unsigned long long)(build->image->root_bytes >> 20),
+		       (unsigned long long)needed_mib, build->config.memory_mib);
+}
+
 /* A path on the command line is seen from where the caller is, one in function.json from there. */
 static int get_image(const struct cli *cli, struct build *build, struct err *err)
 {
@@ -107,8 +126,9 @@ static int get_image(const struct cli *cli, struct build *build, struct err *err
 	r = images_open(cli, &build->store, err);
 	if (r < 0)
 		return r;
-	return source_image(cli, build->store, build->config.image,
-			    by_option ? NULL : build->config.folder, &options, &build->image, err);
+	r = source_image(cli, build->store, build->config.image,
+			 by_option ? NULL : build->config.folder, &options, &build->image, err);
+	return r < 0 ? r : check_memory(build, err);
 }
 
 static int plan_container(struct build *build, struct err *err)
@@ -167,8 +187,8 @@ static void digest_given(const struct build *build, struct digest *digest)
 			      (unsigned long long)image->root_digest[1],
 			      (unsigned long long)image->root_digest[0],
 			      (unsigned long long)image->root_bytes);
-	digest_printf(digest, "order %zu sample %zu warm-up %u", build->order_bytes,
-		      build->sample.bytes, build->config.warm_up);
+	digest_printf(digest, "order %zu sample %zu warm-up %u gather %d", build->order_bytes,
+		      build->sample.bytes, build->config.warm_up, !build->config.no_gather);
 	digest_update(digest, build->order, build->order_bytes);
 	digest_update(digest, build->sample.data, build->sample.bytes);
 }
@@ -223,9 +243,33 @@ static int prepare(struct cli *cli, struct build *build, struct err *err)
 	return build->folder ? 0 : err_set(err, -ENOMEM, "out of memory");
 }
 
-/* What is to be done: a build that was stopped before its end may have left it without a record;
- * one that is older than some minutes wants its clock refreshed. */
-enum build_need { NEED_NOTHING, NEED_REFRESH, NEED_RECORD, NEED_ALL };
+/* Only who wakes through run0 has PID 1 to move pages; and for few it would not pay: what is copied
+ * for every start is more than the kernel's part in such a start. Once is enough: what did not fit
+ * then does not fit now. */
+static bool wants_gathering(const struct build *build)
+{
+	cleanup_template struct template *template = NULL;
+	const struct working_set *set;
+	unsigned int hot = 0, cold = 0;
+
+	if (build->config.wake != WAKE_RUN0 || build->config.no_gather ||
+	    template_open(&template, build->folder, NULL) < 0 ||
+	    !(set = template_working_set(template)))
+		return false;
+	for (uint32_t i = 0; i < set->count; i++) {
+		if (!set->entries[i].gva)
+			continue;
+		if (working_set_is_hot(&set->entries[i]))
+			hot++;
+		else
+			cold++;
+	}
+	return hot == 0 && cold >= GATHER_MIN_PAGES;
+}
+
+/* What is to be done: a build that was stopped before its end may have left it without a record, or
+ * ungathered; one that is older than some minutes wants its clock refreshed. */
+enum build_need { NEED_NOTHING, NEED_REFRESH, NEED_GATHER, NEED_RECORD, NEED_ALL };
 
 static enum build_need what_is_needed(const struct cli *cli, const struct build *build)
 {
@@ -237,6 +281,8 @@ static enum build_need what_is_needed(const struct cli *cli, const struct build 
 		return NEED_ALL;
 	if (!template_working_set(template))
 		return NEED_RECORD;
+	if (wants_gathering(build))
+		return NEED_GATHER;
 	return template_is_stale(template) ? NEED_REFRESH : NEED_NOTHING;
 }
 
@@ -294,10 +340,11 @@ static void say_done(const struct cli *cli, const struct build *build)
 
 	format_size(folder_disk_bytes(build->folder), disk);
 	cli_say(cli,
-		"template '%s' is ready: contract %s, wake %s, %u MiB of memory, %s on the disk "
-		"beside its base (host mode %s)",
+		"template '%s' is ready: contract %s, wake %s, %u MiB of memory, %s on the disk%s "
+		"(host mode %s)",
 		build->options->name, contract_names[build->contract],
 		wake_names[build->config.wake], build->config.memory_mib, disk,
+		build->config.wake == WAKE_DIRECT ? "" : " beside its base",
 		host_mode_names[cli->mode]);
 }
 
@@ -335,6 +382,22 @@ static int make(const struct cli *cli, struct build *build)
 	return template_bake(cli, &bake);
 }
 
+static int record(const struct cli *cli, const struct build *build, const struct bake *bake,
+		  enum build_need need)
+{
+	int code = need == NEED_GATHER ? EXIT_OK : template_record(cli, bake, &build->sample);
+
+	if (code != EXIT_OK || !wants_gathering(build))
+		return code;
+	code = template_gather(cli, bake);
+	if (code == EXIT_GUEST_DIED) {
+		/* As it is the template is whole, only slower. */
+		cli_say(cli, "template '%s' stays as it was recorded", build->options->name);
+		return EXIT_OK;
+	}
+	return code == EXIT_OK ? template_record(cli, bake, &build->sample) : code;
+}
+
 static int carry_out(const struct cli *cli, struct build *build, enum build_need need)
 {
 	struct bake bake;
@@ -344,7 +407,7 @@ static int carry_out(const struct cli *cli, struct build *build, enum build_need
 	if (need == NEED_REFRESH)
 		code = template_refresh(cli, &bake);
 	else if (code == EXIT_OK)
-		code = template_record(cli, &bake, &build->sample);
+		code = record(cli, build, &bake, need);
 	if (code == EXIT_OK)
 		say_done(cli, build);
 	return code;

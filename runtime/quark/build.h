@@ -17,7 +17,7 @@ struct build_options {
 	unsigned int lang, contract, wake;		      /* of function_words.h */
 	unsigned int memory_mib, memory_limit_mib, vcpus, warm_up, timeout_s;
 	enum cpu_template cpu_template;
-	bool has_cpu, has_warm_up, pure, force, insecure_registry;
+	bool has_cpu, has_warm_up, pure, no_gather, force, insecure_registry;
 };
 
 /* Returns an exit code, having said what is wrong. */

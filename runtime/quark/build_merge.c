@@ -30,6 +30,7 @@ static void merge_numbers(struct function_config *config, const struct build_opt
 	if (options->has_warm_up)
 		config->warm_up = options->warm_up;
 	config->pure = config->pure || options->pure;
+	config->no_gather = config->no_gather || options->no_gather;
 }
 
 static int merge_text(char **to, const char *from)

@@ -65,6 +65,15 @@ static uint32_t pages_with(const struct working_set *set, uint32_t flag)
 	return count;
 }
 
+static uint32_t pages_in_hot_memory(const struct working_set *set)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < set->count; i++)
+		count += working_set_is_hot(&set->entries[i]);
+	return count;
+}
+
 /* Of a layered template: how much of memory it holds itself. */
 static uint64_t extent_bytes(const struct manifest *manifest)
 {
@@ -137,9 +146,9 @@ static int inspect_text(const struct template *template)
 	print_state(template_state(template));
 	if (set)
 		printf("working set  %" PRIu32 " pages, %" PRIu32 " written, %" PRIu32
-		       " of the image\n",
+		       " of the image, %" PRIu32 " in hot memory\n",
 		       set->count, pages_with(set, WORKING_SET_WRITTEN),
-		       pages_with(set, WORKING_SET_IMAGE));
+		       pages_with(set, WORKING_SET_IMAGE), pages_in_hot_memory(set));
 	return EXIT_OK;
 }
 
@@ -230,6 +239,7 @@ static int inspect_json(const struct template *template)
 		json_add_u64(working_set, "pages", set->count);
 		json_add_u64(working_set, "written", pages_with(set, WORKING_SET_WRITTEN));
 		json_add_u64(working_set, "image", pages_with(set, WORKING_SET_IMAGE));
+		json_add_u64(working_set, "hot", pages_in_hot_memory(set));
 	}
 	return json_print(object);
 }

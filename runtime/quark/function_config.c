@@ -183,6 +183,7 @@ static const struct member members[] = {
 	{"env", env_read, FIELD(env), TEXTS(env_allowed)},
 	{"wake", word_read, FIELD(wake), .words = wake_names},
 	{"pure", flag_read, FIELD(pure), .step = 0},
+	{"no_gather", flag_read, FIELD(no_gather), .step = 0},
 	{"warm_up", number_read, FIELD(warm_up), .max = FUNCTION_WARM_UP_MAX, .step = 1},
 	{"files", list_read, FIELD(files), NAMES(path_allowed)},
 	{"memory_mib", number_read, FIELD(memory_mib), .min = GUEST_MEMORY_MIN_BYTES >> 20,

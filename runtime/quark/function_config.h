@@ -16,6 +16,7 @@
  *		"contract_options": [],    for the contract's program
  *		"env": {"MODE": "fast"},
  *		"wake": "run0",            or "direct", for functions that are "pure": true
+ *		"no_gather": true,         what a start touches stays where it is
  *		"warm_up": 10,             requests before the snapshot, at most 10000
  *		"files": ["data.bin"],     go into the guest, to /function; left out: C: none but
  *		                           the program; else all of the folder
@@ -60,7 +61,7 @@ struct function_config {
 	struct string_list sources, libs, cflags, files, command, contract_options;
 	struct string_list env; /* NAME=VALUE */
 	char *handler, *image;	/* owned; NULL: not said */
-	bool pure;
+	bool pure, no_gather;
 	unsigned int warm_up;
 	unsigned int memory_mib, vcpus; /* 0: not said, until function_config_complete */
 	unsigned int memory_limit_mib;	/* 0: none */

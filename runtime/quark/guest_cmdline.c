@@ -32,6 +32,8 @@ static const struct {
 	{"noautogroup", "no scheduling group for each session"},
 	{"cgroup.memory=nokmem,nosocket", "limits are of user memory: objects are not accounted"},
 	{"audit=0", "nobody reads it"},
+	{"numa_balancing=disable", "hot memory is a node: what is there has been put there"},
+	{"transparent_hugepage=madvise", "for who asks: a clone would copy 2 MiB for a byte"},
 	{"rdinit=/init", "PID 1 of the initramfs"},
 };
 

@@ -39,7 +39,8 @@
 #define MAILBOX_LOG_MAX 4096u
 
 /* What the host asks of the guest that returns from a READY or DONE store. FILE and CREATE are for
- * PID 1 before it has a container, SLEEP is for a function that wakes through run0. */
+ * PID 1 before it has a container, SLEEP is for a function that wakes through run0, GATHER for PID
+ * 1 while that sleeps. */
 enum mailbox_order {
 	MAILBOX_ORDER_NONE = 0,	   /* nothing: ring READY again */
 	MAILBOX_ORDER_REQUEST = 1, /* request_offset/request_bytes hold a request */
@@ -48,6 +49,8 @@ enum mailbox_order {
 	MAILBOX_ORDER_CREATE = 4,  /* request_* hold a struct mailbox_create: make and start the
 				    * container. READY once the function is at next(), or FAILED */
 	MAILBOX_ORDER_SLEEP = 5,   /* go back to where run0 wakes the function: run0 rings READY */
+	MAILBOX_ORDER_GATHER = 6,  /* request_* hold a GATHER list: move its pages to hot memory,
+				    * ring READY again */
 };
 
 /* A piece of a file of the function, in request_*: this struct, the path (path_bytes, no NUL,
@@ -68,6 +71,10 @@ struct mailbox_create {
 #define MAILBOX_CREATE_IMAGE 1u	     /* the image is the root, under a writable overlay */
 #define MAILBOX_CREATE_DIRECT 2u     /* the function itself stops at the doorbell (wake "direct") */
 #define MAILBOX_CREATE_NO_IDENTITY 4u /* for tests: leave out every duty of the wake */
+
+/* An entry of the GATHER list, a uint64_t: the guest-physical address of a page, in ascending
+ * order, bit 0 set when it is of the image and a copy of it has to be moved. */
+#define MAILBOX_GATHER_COPY 1ull
 
 /* The word between run0 and the function, on which either waits (futex). A fresh mailbox says
  * ASLEEP. */

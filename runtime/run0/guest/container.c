@@ -179,6 +179,8 @@ static void memory_watch(struct init *init)
 	init->memory_events_fd = open(path, O_RDONLY | O_CLOEXEC);
 	(void)snprintf(path, sizeof(path), CGROUP_FOLDER "%s/memory.max", group + 2);
 	init->memory_max_fd = open(path, O_RDONLY | O_CLOEXEC);
+	(void)snprintf(path, sizeof(path), CGROUP_FOLDER "%s/memory.current", group + 2);
+	init->memory_current_fd = open(path, O_RDONLY | O_CLOEXEC);
 }
 
 static int adopt(struct init *init, struct err *err)

@@ -32,7 +32,8 @@ struct init {
 
 	/* The container; 0 and -1 while there is none. */
 	pid_t function;
-	int memory_events_fd, memory_max_fd; /* owned: of its cgroup, -1 when it has none */
+	/* Owned: of its cgroup, -1 when it has none. */
+	int memory_events_fd, memory_max_fd, memory_current_fd;
 	uint64_t created_by;		     /* sequence number of the CREATE order */
 	uint64_t created_generation;	     /* of the machine that carried it out */
 	uint32_t create_flags;
@@ -138,6 +139,35 @@ int children_reap(const struct init *init, int *ret_status);
 
 /* Why the function ended, as part of a sentence: "exited with status 3". */
 void children_describe_end(const struct init *init, int status, char *text, size_t size);
+
+/* --- gather.c, stopped.c: before a capture ---------------------------------------------------- */
+
+/* Moves the pages that the order in the mailbox lists to hot memory, as far as there is room: those
+ * that processes have mapped, PID 1 apart. They notice no more of it than of a debugger: a system
+ * call that waits may return EINTR. 0 or -errno. */
+int gather(const struct init *init);
+
+/* A process of which no thread runs. */
+enum { STOPPED_THREADS_MAX = 256 };
+struct stopped {
+	int threads[STOPPED_THREADS_MAX]; /* the first is the one that stopped_call uses */
+	size_t count;
+	unsigned long syscall_address; /* of such an instruction; 0: it cannot make calls */
+};
+
+/* 0, or -errno when it cannot be stopped; then it runs. -ETIMEDOUT: it may stop any time. */
+int stopped_begin(struct stopped *ret_stopped, int pid);
+void stopped_end(struct stopped *stopped);
+
+struct stopped_arguments {
+	long number;
+	unsigned long a, b, c;
+};
+
+/* Has one that can make a system call, past its seccomp filters. 0 with the call's result, or
+ * -errno when it is not known what has become of it. */
+int stopped_call(const struct stopped *stopped, const struct stopped_arguments *arguments,
+		 long *ret_result);
 
 /* --- wake.c: after each restore --------------------------------------------------------------- */
 

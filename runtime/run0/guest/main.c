@@ -173,7 +173,8 @@ static _Noreturn void function_ended(struct init *init, int status)
 int main(void)
 {
 	struct init init = {.doorbell_fd = -1, .mailbox_fd = -1, .random_fd = -1,
-			    .memory_events_fd = -1, .memory_max_fd = -1};
+			    .memory_events_fd = -1, .memory_max_fd = -1,
+			    .memory_current_fd = -1};
 	struct err err = {};
 	int status = 0;
 

@@ -22,7 +22,7 @@ static bool is_within(uint64_t offset, uint64_t bytes, uint32_t area, uint32_t a
 static bool has_payload(uint32_t kind)
 {
 	return kind == MAILBOX_ORDER_REQUEST || kind == MAILBOX_ORDER_FILE ||
-	       kind == MAILBOX_ORDER_CREATE;
+	       kind == MAILBOX_ORDER_CREATE || kind == MAILBOX_ORDER_GATHER;
 }
 
 int order_read(const uint8_t *mailbox, struct order *ret_order, struct err *err)

@@ -17,8 +17,10 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <linux/random.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include "doorbell.h"
@@ -179,13 +181,36 @@ int identity_renew(struct init *init, const char **ret_step)
 /* --- the doorbell ---------------------------------------------------------------------------- */
 
 /* The kernel has work of its own after so much has started: grace periods of RCU, timers, work
- * queues. What is not done when the snapshot is taken, each clone does before its function runs. No
- * clone comes here, but one that is captured again. */
-__attribute__((cold, noinline)) static void let_kernel_settle(void)
+ * queues. What is not done when the snapshot is taken, each clone does before its function runs. */
+static void let_kernel_settle(void)
 {
 	const struct timespec pause = {.tv_nsec = SETTLE_NS};
 
 	(void)call(SYS_nanosleep, (long)&pause, 0, 0, 0);
+}
+
+/* Not to be captured: a machine whose function has ended meanwhile. Its end stays to be reaped. */
+static int function_lives(const struct init *init)
+{
+	siginfo_t info = {};
+	const int options = WEXITED | WNOHANG | WNOWAIT;
+
+	return waitid(P_PID, (id_t)init->function, &info, options) == 0 && info.si_pid == 0 ?
+		       0 :
+		       -ECHILD;
+}
+
+/* No clone comes here, but one that is captured again. */
+__attribute__((cold, noinline)) static int prepare_capture(const struct init *init, uint32_t order)
+{
+	int r = 0;
+
+	if (order == MAILBOX_ORDER_GATHER)
+		r = gather(init);
+	else if (order != MAILBOX_ORDER_NONE)
+		r = -EPROTO;
+	let_kernel_settle();
+	return r < 0 ? r : function_lives(init);
 }
 
 /* From the doorbell to GO, and in a clone to the first end of a process. SIGCHLD is blocked. 0, or
@@ -203,12 +228,12 @@ HOT IN_ONE_PAGE static int stop_and_wake(const struct init *init, const char **r
 		if (header->magic != MAILBOX_MAGIC || header->version != MAILBOX_VERSION)
 			return -EPROTO;
 		order = header->order;
-		if (order != MAILBOX_ORDER_NONE)
+		if (order == MAILBOX_ORDER_REQUEST || order == MAILBOX_ORDER_PARK)
 			break;
-		let_kernel_settle(); /* a refresh */
+		r = prepare_capture(init, order);
+		if (r < 0)
+			return r;
 	}
-	if (order != MAILBOX_ORDER_REQUEST && order != MAILBOX_ORDER_PARK)
-		return -EPROTO;
 	if (!(init->create_flags & MAILBOX_CREATE_NO_IDENTITY)) {
 		r = renew(init, ret_step);
 		if (r < 0)
