@@ -75,13 +75,17 @@ static int connection_open(struct http *h, struct err *err)
 static int response_read(struct http *h, struct err *err)
 {
 	ssize_t n = recv(h->fd, h->read, sizeof(h->read), MSG_DONTWAIT);
+	int r;
 
 	if (n < 0 && errno == EAGAIN)
 		return 0;
 	if (n < 0)
 		return err_set(err, -errno, "the connection to the function broke: %s",
 			       strerror(errno));
-	return http_message_feed(&h->response, h->read, (size_t)n, err);
+	r = http_message_feed(&h->response, h->read, (size_t)n, err);
+	if (r == 0 && !h->response.complete)
+		socket_acknowledge(h->fd);
+	return r;
 }
 
 /* Sends and receives at once: a server may answer before it has read all, or instead. */

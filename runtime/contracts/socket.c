@@ -72,6 +72,11 @@ int socket_accept(int fd)
 	return connection;
 }
 
+void socket_acknowledge(int fd)
+{
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &(int){1}, sizeof(int));
+}
+
 static void parts_advance(struct socket_parts *parts, size_t bytes)
 {
 	while (parts->first < parts->count && bytes >= parts->parts[parts->first].iov_len)

@@ -82,6 +82,16 @@ class Http(Case):
     def test_python_http_1_0(self):
         self.echoes(self.python(PYTHON_SERVER, env={"VERSION": "HTTP/1.0"}).ready())
 
+    def test_head_and_body_apart_are_not_waited_for(self):
+        """Python's server keeps the body back until its head is acknowledged: 40 ms, if late."""
+        host = self.python(PYTHON_SERVER).ready()
+        times = []
+        for _ in range(41):
+            begin = time.monotonic()
+            self.done(host.request(b"body"), b"body")
+            times.append(time.monotonic() - begin)
+        self.assertLess(sorted(times)[20], 0.03)
+
     @unittest.skipUnless(shutil.which("node"), "node is not installed")
     def test_node(self):
         self.echoes(self.host(command=["node", "-e", NODE_SERVER]).ready())
