@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * orders KERNEL INITRD TRIAL UPPER WHAT [IMAGE]: PID 1 of the guest against a host that this
+ * orders KERNEL INITRD TRIAL UPPER IMAGE WHAT...: PID 1 of the guest against a host that this
  * program plays: it boots the machine, writes orders into its mailbox, and looks at what comes
- * back. There is no snapshot; a fresh mailbox is what makes a restored clone to the guest.
+ * back. A fresh mailbox is what makes a restored clone to the guest.
  *
- * With IMAGE the machine has that file as persistent memory of the old kind: the end of its RAM,
- * which the command line says is one.
+ * A boot takes most of a trial's time, so several trials, which must be of one kind of machine,
+ * share it: the first one is tried on the machine that was booted, the others on copies of it from
+ * before its first order. No file is involved in that, and no snapshot but of the bare machine.
+ *
+ * The machine has IMAGE, when that is not "", as persistent memory of the old kind: the end of its
+ * RAM, which the command line says is one.
  */
 #include <inttypes.h>
 #include <stdbool.h>
@@ -43,6 +47,7 @@ enum {
 #define IMAGE_BYTES (64 * MIB)
 
 struct host {
+	struct vm_config config;
 	struct vm *vm;
 	const char *trial, *upper; /* programs */
 	uint64_t sequence;
@@ -81,12 +86,6 @@ static void image_load(struct host *host, const char *path)
 static void machine_boot(struct host *host, const char *kernel, const char *initrd,
 			 const char *image, unsigned int vcpus)
 {
-	struct vm_config config = {
-		.vcpus = vcpus,
-		.memory_bytes = image ? IMAGE_AT + IMAGE_BYTES : 128 * MIB,
-		.console_write = console_take,
-		.console_context = host,
-	};
 	char cmdline[1024];
 	struct err err = {};
 
@@ -96,7 +95,13 @@ static void machine_boot(struct host *host, const char *kernel, const char *init
 		       "8250.nr_uarts=1 initcall_blacklist=tracer_init_tracefs cryptomgr.notests "
 		       "lsm=capability psi=0 noautogroup rdinit=/init%s",
 		       image ? " memmap=64M!192M" : "");
-	REQUIRE(vm_new(&host->vm, &config, &err) == 0, "%s", err.message);
+	host->config = (struct vm_config){
+		.vcpus = vcpus,
+		.memory_bytes = image ? IMAGE_AT + IMAGE_BYTES : 128 * MIB,
+		.console_write = console_take,
+		.console_context = host,
+	};
+	REQUIRE(vm_new(&host->vm, &host->config, &err) == 0, "%s", err.message);
 	(void)madvise(vm_memory_base(host->vm), vm_memory_bytes(host->vm), MADV_NOHUGEPAGE);
 	REQUIRE(vm_boot_linux(host->vm,
 			      &(struct boot_config){.kernel = kernel, .initrd = initrd,
@@ -105,6 +110,51 @@ static void machine_boot(struct host *host, const char *kernel, const char *init
 		"%s", err.message);
 	if (image)
 		image_load(host, image);
+}
+
+/* A machine as it was when it was copied. */
+struct copy {
+	struct vm_state state;
+	uint8_t *memory; /* owned */
+};
+
+/* To memory that is zero: its pages stay absent where zero pages come. */
+static void memory_copy(uint8_t *to, const uint8_t *from, uint64_t bytes)
+{
+	static const uint8_t zero[GUEST_PAGE_BYTES];
+
+	for (uint64_t at = 0; at < bytes; at += GUEST_PAGE_BYTES)
+		if (memcmp(from + at, zero, GUEST_PAGE_BYTES) != 0)
+			memcpy(to + at, from + at, GUEST_PAGE_BYTES);
+}
+
+static void copy_take(const struct host *host, struct copy *copy)
+{
+	struct err err = {};
+
+	REQUIRE(vm_state_get(host->vm, &copy->state, &err) == 0, "%s", err.message);
+	copy->memory = calloc(1, vm_memory_bytes(host->vm));
+	REQUIRE(copy->memory, "out of memory");
+	memory_copy(copy->memory, vm_memory_base(host->vm), vm_memory_bytes(host->vm));
+}
+
+/* Ends the host's machine, and gives it another one, which is the copy. */
+static void copy_use(struct host *host, const struct copy *copy)
+{
+	struct vm_config config = host->config;
+	struct err err = {};
+
+	host->vm = vm_free(host->vm);
+	config.like = &copy->state;
+	REQUIRE(vm_new(&host->vm, &config, &err) == 0, "%s", err.message);
+	(void)madvise(vm_memory_base(host->vm), vm_memory_bytes(host->vm), MADV_NOHUGEPAGE);
+	memory_copy(vm_memory_base(host->vm), copy->memory, vm_memory_bytes(host->vm));
+	REQUIRE(vm_state_set(host->vm, &copy->state, VM_TIMERS_RUNNING, &err) == 0, "%s",
+		err.message);
+	host->sequence = 0;
+	host->generation = 1;
+	host->console_used = 0;
+	memset(host->console, 0, sizeof(host->console));
 }
 
 static uint8_t *mailbox_of(const struct host *host)
@@ -649,11 +699,13 @@ static void do_measure_direct(struct host *host)
 		      "direct");
 }
 
-static const struct {
+struct trial {
 	const char *name;
 	void (*run)(struct host *host);
 	unsigned int vcpus; /* 0: one */
-} trials[] = {
+};
+
+static const struct trial trials[] = {
 	{.name = "run0", .run = do_run0},
 	{.name = "run0-smp", .run = do_run0, .vcpus = 2},
 	{.name = "image", .run = do_image},
@@ -677,22 +729,41 @@ static const struct {
 	{.name = "measure-direct", .run = do_measure_direct},
 };
 
+static const struct trial *find_trial(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(trials); i++)
+		if (!strcmp(trials[i].name, name))
+			return &trials[i];
+	REQUIRE(false, "no trial '%s'", name);
+}
+
+enum { FIRST_TRIAL = 6 }; /* of the arguments */
+
 int main(int argc, char **argv)
 {
 	static struct host host = {.generation = 1};
+	static struct copy copy;
+	unsigned int vcpus;
 
-	REQUIRE(argc >= 6, "usage: orders KERNEL INITRD TRIAL UPPER WHAT [IMAGE]");
+	REQUIRE(argc > FIRST_TRIAL, "usage: orders KERNEL INITRD TRIAL UPPER IMAGE WHAT...");
 	host.trial = argv[3];
 	host.upper = argv[4];
-	for (size_t i = 0; i < ARRAY_SIZE(trials); i++)
-		if (!strcmp(trials[i].name, argv[5])) {
-			machine_boot(&host, argv[1], argv[2], argc > 6 ? argv[6] : NULL,
-				     trials[i].vcpus);
-			expect_ring(&host, DOORBELL_READY);
-			trials[i].run(&host);
-			host.vm = vm_free(host.vm);
-			printf("ok: %s\n", argv[5]);
-			return 0;
-		}
-	REQUIRE(false, "no trial '%s'", argv[5]);
+	vcpus = find_trial(argv[FIRST_TRIAL])->vcpus;
+	machine_boot(&host, argv[1], argv[2], *argv[5] ? argv[5] : NULL, vcpus);
+	expect_ring(&host, DOORBELL_READY);
+	copy_take(&host, &copy);
+	for (int i = FIRST_TRIAL; i < argc; i++) {
+		const struct trial *trial = find_trial(argv[i]);
+
+		printf("--- %s\n", trial->name);
+		(void)fflush(stdout);
+		REQUIRE(trial->vcpus == vcpus, "'%s' needs another machine", trial->name);
+		if (i > FIRST_TRIAL)
+			copy_use(&host, &copy);
+		trial->run(&host);
+		printf("ok: %s\n", trial->name);
+	}
+	host.vm = vm_free(host.vm);
+	free(copy.memory);
+	return 0;
 }

@@ -103,13 +103,16 @@ static void test_bad_headers_are_refused(void **of)
 		{UINT32_MAX, UINT32_MAX},
 		{MAILBOX_BYTES, 0},
 	};
+	static const uint32_t with_payload[] = {MAILBOX_ORDER_REQUEST, MAILBOX_ORDER_FILE,
+						MAILBOX_ORDER_CREATE, MAILBOX_ORDER_GATHER};
 	struct mailbox_header *header = order_make(*of, MAILBOX_ORDER_CREATE, 1);
 	struct order order;
 	struct err err = {};
 
-	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-		header->request_offset = bad[i].offset;
-		header->request_bytes = bad[i].bytes;
+	for (size_t i = 0; i < ARRAY_SIZE(bad) * ARRAY_SIZE(with_payload); i++) {
+		header->order = with_payload[i / ARRAY_SIZE(bad)];
+		header->request_offset = bad[i % ARRAY_SIZE(bad)].offset;
+		header->request_bytes = bad[i % ARRAY_SIZE(bad)].bytes;
 		assert_int_equal(take(*of, &order, &err), -EPROTO);
 	}
 	/* Orders without a payload say nothing about one. */
